@@ -1,0 +1,397 @@
+"""Settings: one frozen object, built once from flags, environment, credentials, TOML and defaults.
+
+Built by the command line and handed down; no module reads it as a global. Unknown keys are refused
+on every level, because a mistyped key is a promise that nobody keeps. Every key is explained in
+``config/oversight.toml``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from subca_oversight.errors import ConfigurationError
+from subca_oversight.model.subordinate import Relation
+
+ENVIRONMENT_PREFIX = "SUBCA_"
+DEFAULT_PATH = Path("/etc/subca-oversight/oversight.toml")
+DEFAULT_STATE_DIRECTORY = Path("/var/lib/subca-oversight")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_SPKI_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _require_slug(name: str) -> str:
+    if _SLUG.fullmatch(name) is None:
+        raise ValueError("use lower-case letters, digits and hyphens, at most 64 of them")
+    return name
+
+
+def _require_spki_hash(value: str) -> str:
+    lowered = value.lower().replace(":", "")
+    if _SPKI_SHA256.fullmatch(lowered) is None:
+        raise ValueError("an issuer key is the SHA-256 of its SubjectPublicKeyInfo, 64 hex digits")
+    return lowered
+
+
+Slug = Annotated[str, AfterValidator(_require_slug)]
+SpkiHash = Annotated[str, AfterValidator(_require_spki_hash)]
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Section(BaseModel):
+    """A table of the configuration file: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class AgentSettings(Section):
+    """Who runs this program, and where it keeps its state."""
+
+    contact: str = Field(min_length=3)
+    """Mail address or URL that log operators can reach; part of the User-Agent."""
+    state_directory: Path = DEFAULT_STATE_DIRECTORY
+    organization: str = ""
+    """Name of the signing CA, printed on reports."""
+
+    @model_validator(mode="after")
+    def _check_contact(self) -> Self:
+        if "@" not in self.contact and "://" not in self.contact:
+            raise ValueError("contact must be a mail address or a URL")
+        return self
+
+
+class DatabaseSettings(Section):
+    """Where evidence and findings are kept."""
+
+    url: SecretStr | None = None
+    """SQLAlchemy URL; a SQLite file in the state directory when absent."""
+
+
+class HttpSettings(Section):
+    """How the one HTTP client reaches out."""
+
+    proxy: str = ""
+    ca_bundle: Path | None = None
+    allow_networks: tuple[IPNetwork, ...] = ()
+    """Networks that URLs out of fetched data may reach though private."""
+    offline: bool = False
+    """Files in, nothing out: every request is refused before a socket is opened."""
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    attempts: int = Field(default=4, ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _check_proxy(self) -> Self:
+        if len(self.proxy) > 0 and not self.proxy.startswith(("http://", "https://")):
+            raise ValueError("proxy must start with http:// or https://")
+        return self
+
+
+class LogListSettings(Section):
+    """One Certificate Transparency log list."""
+
+    source: str
+    """URL, or a path relative to the configuration file."""
+    public_key: str | None = None
+    """``google``, or the path of a PEM public key; the list is unsigned when absent."""
+
+
+class CtSettings(Section):
+    """Which logs are read, and from where."""
+
+    log_lists: tuple[LogListSettings, ...] = ()
+    start: str | int | date = "now"
+    partial_tile_seconds: float = Field(default=300.0, ge=0)
+    """How old a partial tile must be before it is fetched, in seconds."""
+    page_entries: int = Field(default=1000, ge=1, le=10_000)
+    """Entries asked for in one get-entries request."""
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Self:
+        if self.start not in ("now", "all"):
+            raise ValueError(
+                f"start = {self.start!s} is not supported yet: a date or an index cannot be proven"
+                ' by this version; use "now" or "all"'
+            )
+        return self
+
+
+class CcadbSettings(Section):
+    """Where the CCADB exports lie."""
+
+    records: str = ""
+    """URL or path of the All Certificate Records report."""
+    certificates: tuple[str, ...] = ()
+    """URLs or paths of the PEM exports; a path may be a folder."""
+
+
+class LintSettings(Section):
+    """Which linters run, and how."""
+
+    workers: int = Field(default=2, ge=1, le=64)
+    zlint: str = "auto"
+    pkimetal: str = ""
+    seconds_per_certificate: float = Field(default=30.0, gt=0)
+
+
+class ChecksSettings(Section):
+    """Checks of the site's own, beside the shipped ones."""
+
+    directory: Path | None = None
+    """A folder that only its owner can write; its files are loaded as checks."""
+
+
+class SmtpSettings(Section):
+    """Mail."""
+
+    host: str
+    port: int = Field(default=587, ge=1, le=65_535)
+    sender: str = Field(alias="from")
+    to: tuple[str, ...] = ()
+    """Recipients at the signing CA; a subordinate's own contacts are added where it is concerned."""
+    username: str = ""
+    password: SecretStr | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    minimum_severity: Literal["violation", "should", "notice"] = "should"
+    notify_contacts: bool = False
+    """Whether a subordinate's own contacts receive what concerns it."""
+
+
+class WebhookSettings(Section):
+    """A receiver of signed webhooks (Standard Webhooks 1.0)."""
+
+    url: str
+    secret: SecretStr | None = None
+    """``whsec_`` and the Base64 of 24 to 64 random bytes; required to send."""
+    minimum_severity: Literal["violation", "should", "notice"] = "should"
+
+
+class AlertsSettings(Section):
+    """Where notices go."""
+
+    smtp: SmtpSettings | None = None
+    webhook: WebhookSettings | None = None
+
+
+class DaemonSettings(Section):
+    """The long-running service."""
+
+    listen: str = "127.0.0.1:9464"
+    ping_url: str = ""
+    drain_seconds: float = Field(default=60.0, ge=0)
+    intervals: Mapping[str, float] = Field(default_factory=dict)
+    """Seconds between two runs of a job, by job name, where the default does not suit."""
+
+
+class SubordinateSettings(Section):
+    """One subordinate CA under oversight."""
+
+    name: Slug
+    operator: str = Field(min_length=1)
+    relation: Relation
+    certificates: tuple[Path, ...] = ()
+    issuer_keys: tuple[SpkiHash, ...] = ()
+    commitments: Path | None = None
+    contacts: tuple[str, ...] = ()
+    contract_end: date | None = None
+    retired: date | None = None
+    """From this day its logs are no longer read for it; all evidence is kept."""
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if len(self.certificates) == 0 and len(self.issuer_keys) == 0:
+            raise ValueError("name at least one of certificates or issuer_keys")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    agent: AgentSettings
+    database: DatabaseSettings = DatabaseSettings()
+    http: HttpSettings = HttpSettings()
+    ct: CtSettings = CtSettings()
+    ccadb: CcadbSettings = CcadbSettings()
+    lint: LintSettings = LintSettings()
+    checks: ChecksSettings = ChecksSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    daemon: DaemonSettings = DaemonSettings()
+    subordinate: tuple[SubordinateSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_subordinates(self) -> Self:
+        seen: set[str] = set()
+        for entry in self.subordinate:
+            if entry.name in seen:
+                raise ValueError(f'two subordinates are named "{entry.name}"')
+            seen.add(entry.name)
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database, with the default under the state directory applied."""
+        if self.database.url is not None:
+            return self.database.url.get_secret_value()
+        return f"sqlite:///{self.agent.state_directory.absolute() / 'oversight.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: environment, then systemd or container credentials, then the file."""
+        del dotenv_settings, file_secret_settings
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials is None:
+            return (env_settings, init_settings)
+        secrets = NestedSecretsSettingsSource(
+            settings_cls,  # type: ignore[arg-type]  # accepted, by its own comment
+            secrets_dir=credentials,
+            secrets_prefix="subca_",
+        )
+        return (env_settings, secrets, init_settings)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the configuration file at ``path`` and apply credentials and environment over it.
+
+    Relative paths in the file are resolved against its folder. Raises ConfigurationError with file,
+    key and reason when the file is missing, is not TOML, or holds an unknown or unusable key.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        tables = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    _refuse_exposed_secrets(path, tables)
+    try:
+        settings = Settings(**tables)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {_first_reason(error)}") from error
+    return _resolve_paths(settings, path.parent)
+
+
+def _refuse_exposed_secrets(path: Path, tables: Mapping[str, object]) -> None:
+    """A secret in a file that others can read is no secret; environment and credentials are."""
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH) == 0:
+        return
+    alerts = tables.get("alerts")
+    if not isinstance(alerts, dict):
+        return
+    for channel, key in (("smtp", "password"), ("webhook", "secret")):
+        table = alerts.get(channel)
+        if isinstance(table, dict) and key in table:
+            raise ConfigurationError(
+                f"{path}: alerts.{channel}.{key}: the file can be read by others; run chmod 600 on"
+                f" it, or set SUBCA_ALERTS__{channel.upper()}__{key.upper()} instead"
+            )
+
+
+def _first_reason(error: ValidationError) -> str:
+    """The first complaint as ``key: reason``, without the input, which may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = "unknown key"
+    return f"{key}: {reason}" if len(key) > 0 else reason
+
+
+def _resolve_paths(settings: Settings, folder: Path) -> Settings:
+    """Make every relative path of the file relative to the file's own folder."""
+
+    def resolved(path: Path) -> Path:
+        return path if path.is_absolute() else folder / path
+
+    def resolved_source(source: str) -> str:
+        return source if len(source) == 0 or "://" in source else str(resolved(Path(source)))
+
+    def resolved_key(key: str | None) -> str | None:
+        return key if key is None or key == "google" else str(resolved(Path(key)))
+
+    return settings.model_copy(
+        update={
+            "agent": settings.agent.model_copy(
+                update={"state_directory": resolved(settings.agent.state_directory)}
+            ),
+            "http": settings.http.model_copy(
+                update={
+                    "ca_bundle": None
+                    if settings.http.ca_bundle is None
+                    else resolved(settings.http.ca_bundle)
+                }
+            ),
+            "ct": settings.ct.model_copy(
+                update={
+                    "log_lists": tuple(
+                        LogListSettings(
+                            source=resolved_source(entry.source),
+                            public_key=resolved_key(entry.public_key),
+                        )
+                        for entry in settings.ct.log_lists
+                    )
+                }
+            ),
+            "ccadb": settings.ccadb.model_copy(
+                update={
+                    "records": resolved_source(settings.ccadb.records),
+                    "certificates": tuple(map(resolved_source, settings.ccadb.certificates)),
+                }
+            ),
+            "checks": settings.checks.model_copy(
+                update={
+                    "directory": None
+                    if settings.checks.directory is None
+                    else resolved(settings.checks.directory)
+                }
+            ),
+            "subordinate": tuple(
+                entry.model_copy(
+                    update={
+                        "certificates": tuple(map(resolved, entry.certificates)),
+                        "commitments": None
+                        if entry.commitments is None
+                        else resolved(entry.commitments),
+                    }
+                )
+                for entry in settings.subordinate
+            ),
+        }
+    )
