@@ -170,7 +170,7 @@ class SmtpSettings(Section):
     port: int = Field(default=587, ge=1, le=65_535)
     sender: str = Field(alias="from")
     to: tuple[str, ...] = ()
-    """Recipients at the signing CA; a subordinate's own contacts are added where it is concerned."""
+    """Recipients at the signing CA."""
     username: str = ""
     password: SecretStr | None = None
     security: Literal["starttls", "tls", "none"] = "starttls"

@@ -1,0 +1,1 @@
+"""Notices: who is told, how, and until when it is tried."""

@@ -1,0 +1,1 @@
+"""Deadline arithmetic and versioned rule tables: pure, no input or output."""

@@ -1,0 +1,1 @@
+"""A complete small world, seeded, built and served on loopback."""

@@ -1,0 +1,1 @@
+"""What turns fetched bytes into facts that can be re-checked."""

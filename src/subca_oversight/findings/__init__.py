@@ -1,0 +1,1 @@
+"""Breaches with a life."""

@@ -1,0 +1,1 @@
+"""Value types: frozen, and free of input and output."""

@@ -93,7 +93,7 @@ class CertificateFacts:
     tbs_without_ct: bytes | None = None
     """TBSCertificate with poison and SCT list removed: equal for a corresponding pair."""
     field_errors: tuple[tuple[str, str], ...] = ()
-    """(field, reason) for each part that could not be read; (``certificate``, reason) for the whole."""
+    """(field, reason) for each unreadable part; the field ``certificate`` stands for the whole."""
     issued: IssuanceEvidence = field(default_factory=lambda: IssuanceEvidence(None, None))
 
     @property
@@ -118,6 +118,16 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthoritySpan:
+    """Validity of one CA certificate of an issuing key."""
+
+    sha256: str
+    not_before: datetime
+    not_after: datetime
+    """Inclusive."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitFacts:
     """A certificate unit: all precertificates and finals of one issuer key and serial.
 
@@ -131,6 +141,8 @@ class UnitFacts:
     finals: tuple[CertificateFacts, ...]
     first_logged: datetime | None
     sightings: tuple[Sighting, ...] = ()
+    issuer_validity: tuple[AuthoritySpan, ...] = ()
+    """Validity of every known CA certificate of the issuing key."""
 
     @property
     def certificates(self) -> tuple[CertificateFacts, ...]:

@@ -103,5 +103,5 @@ class Finding:
 
 def finding_fingerprint(check: str, anchor: str, subject: str) -> str:
     """Identity of a finding: check id, anchor key hash and subject, never text that can change."""
-    joined = "\x00".join(("subca-oversight/finding/v1", check, anchor, subject))
+    joined = f"subca-oversight/finding/v1\x00{check}\x00{anchor}\x00{subject}"
     return hashlib.sha256(joined.encode()).hexdigest()

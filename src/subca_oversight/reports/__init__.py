@@ -1,0 +1,1 @@
+"""The numbers of a period as values, charts and pages."""

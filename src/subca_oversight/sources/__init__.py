@@ -1,0 +1,1 @@
+"""Where evidence comes from: logs, exports, documents. Knows no database."""
