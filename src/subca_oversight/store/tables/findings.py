@@ -1,0 +1,80 @@
+"""Tables: findings, whom they touch, and every step of their life."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+from subca_oversight.model.finding import FindingState, Revocation, Severity, SubjectKind
+from subca_oversight.store.columns import AUTO_ID, SafeText, enum_type
+
+
+class FindingRow(SQLModel, table=True):
+    """A breach with a life."""
+
+    __tablename__ = "finding"
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    check_id: str = Field(index=True, max_length=200)
+    anchor: str = Field(index=True, max_length=64)
+    subject_kind: SubjectKind = Field(sa_type=enum_type(SubjectKind))
+    subject: str = Field(index=True, sa_type=SafeText)
+    severity: Severity = Field(sa_type=enum_type(Severity))
+    state: FindingState = Field(index=True, sa_type=enum_type(FindingState))
+    requirement: str = Field(sa_type=SafeText)
+    revocation: Revocation = Field(sa_type=enum_type(Revocation))
+    message: str = Field(sa_type=SafeText)
+    evidence: str = Field(default="[]", sa_type=SafeText)
+    """JSON array of {kind, reference, detail}."""
+    first_seen: datetime
+    last_seen: datetime
+    deadline: datetime | None = None
+    baseline: bool = False
+    reproduced: bool = True
+    rule_version: str = Field(max_length=64)
+
+
+class FindingUnitRow(SQLModel, table=True):
+    """A unit that a finding touches."""
+
+    __tablename__ = "finding_unit"
+
+    fingerprint: str = Field(primary_key=True, foreign_key="finding.fingerprint")
+    unit_id: str = Field(primary_key=True, index=True, max_length=64)
+    first_seen: datetime
+    gone_at: datetime | None = None
+
+
+class TransitionRow(SQLModel, table=True):
+    """One step in a finding's life: who, when, why. Rows are only ever added."""
+
+    __tablename__ = "finding_transition"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
+    fingerprint: str = Field(foreign_key="finding.fingerprint", index=True)
+    at: datetime
+    from_state: str = Field(max_length=32)
+    """Empty at creation."""
+    to_state: str = Field(max_length=32)
+    actor: str = Field(sa_type=SafeText)
+    reason: str = Field(sa_type=SafeText)
+    approver: str | None = Field(default=None, sa_type=SafeText)
+    owner: str | None = Field(default=None, sa_type=SafeText)
+    expires: datetime | None = None
+
+
+class WaiverRow(SQLModel, table=True):
+    """A decision, until a day, that a check's breaches at a subordinate need no action."""
+
+    __tablename__ = "waiver"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
+    check_id: str = Field(index=True, max_length=200)
+    anchor: str | None = Field(default=None, max_length=64)
+    subject: str | None = Field(default=None, sa_type=SafeText)
+    reason: str = Field(sa_type=SafeText)
+    approver: str = Field(sa_type=SafeText)
+    created_at: datetime
+    expires: datetime
+    revoked_at: datetime | None = None
