@@ -37,11 +37,25 @@ class SourceError(OversightError):
 
     exit_code = 3
 
-    def __init__(self, message: str, *, retry: bool = True, url: str | None = None) -> None:
-        """``retry`` tells whether the same request may succeed later without anyone's action."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry: bool = True,
+        url: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """``retry`` tells whether the same request may succeed later without anyone's action.
+
+        ``status`` is that of an HTTP answer, ``retry_after`` the seconds for which the server asked
+        to be left alone; both None where there was none.
+        """
         super().__init__(message)
         self.retry = retry
         self.url = url
+        self.status = status
+        self.retry_after = retry_after
 
 
 class LogMisbehaved(SourceError):  # noqa: N818 - reads as the statement that it is
