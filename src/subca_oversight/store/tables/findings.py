@@ -20,6 +20,9 @@ class FindingRow(SQLModel, table=True):
     anchor: str = Field(index=True, max_length=64)
     subject_kind: SubjectKind = Field(sa_type=enum_type(SubjectKind))
     subject: str = Field(index=True, sa_type=SafeText)
+    """Unit id, certificate SHA-256 or anchor; ``*`` where one finding gathers many units."""
+    key: str = Field(default="", sa_type=SafeText)
+    """Tells several breaches of one check on one subject apart, for example an audit type."""
     severity: Severity = Field(sa_type=enum_type(Severity))
     state: FindingState = Field(index=True, sa_type=enum_type(FindingState))
     requirement: str = Field(sa_type=SafeText)
