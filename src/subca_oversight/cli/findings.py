@@ -50,7 +50,7 @@ def list_findings(
 ) -> None:
     """List findings, most severe first."""
     from subca_oversight.cli.output import print_json, print_table
-    from subca_oversight.evidence.subordinates import load_anchor
+    from subca_oversight.evidence.registration import load_anchor
     from subca_oversight.findings.decisions import find_findings
     from subca_oversight.findings.lifecycle import ACTIONABLE
 
@@ -169,7 +169,7 @@ def waive(
     expires: datetime,
 ) -> None:
     """Accept findings of a check that are still to come, until a day."""
-    from subca_oversight.evidence.subordinates import load_anchor
+    from subca_oversight.evidence.registration import load_anchor
     from subca_oversight.findings.decisions import add_waiver
 
     invocation = invocation_of(context)
