@@ -44,7 +44,7 @@ def test_the_origin_is_the_submission_url_without_scheme_and_slash(url: str, ori
         (LogState.UNKNOWN, True),
     ],
 )
-def test_a_log_is_polled_while_it_owes_answers(state: LogState, monitored: bool) -> None:  # noqa: FBT001 - a table of cases
+def test_a_log_is_polled_while_it_owes_answers(state: LogState, monitored: bool) -> None:
     assert replace(LOG, state=state).is_monitored is monitored
 
 
