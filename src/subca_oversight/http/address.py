@@ -24,6 +24,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 # RFC 4291, 2.5.5.1, deprecated, yet some stacks still route it to the IPv4 address.
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _WEB_PORTS = frozenset({80, 443})
+_LAST_PORT = 65_535
 # Longer URLs are not met in practice, and they end up in error messages and evidence.
 _LONGEST_URL = 4096
 # Tokens of webhooks and ping services look like this; file names have dots, API paths are short.
@@ -55,6 +56,8 @@ def load_url(text: str) -> httpx.URL:
         raise SourceError(f"only http and https are fetched: {text!r}", retry=False, url=text)
     if len(host) == 0:
         raise SourceError(f"the URL names no host: {text!r}", retry=False, url=text)
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise SourceError(f"the URL names no usable port: {text!r}", retry=False, url=text)
     if len(url.userinfo) > 0:
         raise SourceError("a URL with user name or password is refused", retry=False)
     return url

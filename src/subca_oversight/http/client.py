@@ -19,10 +19,10 @@ import httpcore
 import httpx
 import structlog
 
-from subca_oversight import __version__
-from subca_oversight.errors import ConfigurationError, SourceError
+from subca_oversight.errors import SourceError
 from subca_oversight.http.address import Origin, load_url, shown
 from subca_oversight.http.body import Body
+from subca_oversight.http.identity import load_proxy, load_tls, user_agent
 from subca_oversight.http.network import GuardedNetwork, Resolver, SystemResolver
 from subca_oversight.http.retry import PATIENCE, backoff, find_retry_after
 from subca_oversight.settings import HttpSettings
@@ -101,7 +101,7 @@ class Client:
         self._random = random
         self._now = now
         self._resolver = SystemResolver() if resolver is None else resolver
-        tls = _load_tls(settings)
+        tls = load_tls(settings)
         self._clients = {origin: self._client(origin, contact, tls) for origin in Origin}
 
     async def __aenter__(self) -> Self:
@@ -274,38 +274,6 @@ class Client:
                 "Accept-Encoding": "gzip",
             },
         )
-
-
-def user_agent(contact: str) -> str:
-    """Name, version and a way to reach the operator, as log operators ask of their clients."""
-    if not contact.isascii() or not contact.isprintable():
-        raise ConfigurationError("agent.contact: only printable ASCII fits into a User-Agent")
-    address = contact if "://" in contact else f"mailto:{contact}"
-    return f"subca-oversight/{__version__} (+{address})"
-
-
-def load_proxy(proxy: str) -> httpx.URL | None:
-    """The proxy's URL, None where none is set; raises ConfigurationError."""
-    if len(proxy) == 0:
-        return None
-    try:
-        url = httpx.URL(proxy)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"http.proxy: not a usable URL: {error}") from error
-    if url.scheme not in {"http", "https"} or len(url.host) == 0:
-        raise ConfigurationError("http.proxy: must be http://HOST:PORT or https://HOST:PORT")
-    return url
-
-
-def _load_tls(settings: HttpSettings) -> ssl.SSLContext:
-    if settings.ca_bundle is None:
-        return httpx.create_ssl_context(trust_env=False)
-    try:
-        return ssl.create_default_context(cafile=str(settings.ca_bundle))
-    except OSError as error:
-        raise ConfigurationError(
-            f"http.ca_bundle: {settings.ca_bundle}: cannot be used: {error}"
-        ) from error
 
 
 def _redirected(ask: _Ask, location: str | None) -> _Ask:

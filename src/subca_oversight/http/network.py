@@ -101,8 +101,11 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         """A stream to ``host``, or to its address through the proxy; raises SourceError."""
         del timeout, local_address, socket_options
         if self._proxy is not None and not is_local_host(host):
-            return await self._connect_through_proxy(self._proxy, host, port)
-        return await self._connect_to_any(host, port, await self._addresses(host, port))
+            stream = await self._connect_through_proxy(self._proxy, host, port)
+        else:
+            addresses = await self._addresses(host, port)
+            stream = await self._connect_to_any(host, port, addresses)
+        return _ClosingStream(stream)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, for the pool's own use."""
@@ -191,6 +194,49 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
                 status=status,
             )
         return stream
+
+
+class _ClosingStream(httpcore.AsyncNetworkStream):
+    """A stream that lets go of its socket when a TLS handshake is cancelled.
+
+    httpcore closes it on errors alone, so that each deadline met in a handshake would leak one.
+    """
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(
+        self,
+        max_bytes: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
 
 
 def _default_port(url: httpx.URL) -> int:
