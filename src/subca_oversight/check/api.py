@@ -69,6 +69,7 @@ SUBJECT_TYPES: tuple[type[Subject], ...] = (
     AuditFacts,
 )
 CheckFunction = Callable[[typing.Any], Iterator[Breach]]
+Fact = typing.TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Check:
     title: str
     documentation: str
     function: CheckFunction
+    family: str = ""
+    """Name of the folder the file lies in; the registry fills it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,15 @@ class CheckOutcome:
     outcome: Outcome
     breaches: tuple[Breach, ...] = ()
     reason: str = ""
-    """Why it could not run."""
+    """Why it could not run. On a breach: why it may not have seen everything, so that only the
+    breaches named here are known, and nothing else may be taken for mended."""
+
+
+def known(value: Fact | None, name: str) -> Fact:
+    """Return a fact, or raise CannotJudge naming it where it is missing."""
+    if value is None:
+        raise CannotJudge(f"{name} is not known")
+    return value
 
 
 def check(
