@@ -9,7 +9,7 @@ by purpose first, and the type is stated wherever detection is known to be wrong
 
 from __future__ import annotations
 
-from subca_oversight.check.lint.api import LintFamily, LintProfile
+from subca_oversight.check.lint.api import LintFamily, LintProfile, LintRequest
 from subca_oversight.model.certificate import CertificateFacts
 from subca_oversight.model.subordinate import Relation
 
@@ -82,6 +82,16 @@ def parse_profile(text: str) -> LintProfile:
         accepted = ", ".join(_TYPES[family]) or "none"
         raise ValueError(f"unknown type {type_word!r} of {family.value}: one of {accepted}")
     return LintProfile(family, type_option)
+
+
+def lint_request(facts: CertificateFacts, profile: LintProfile) -> LintRequest:
+    """Make the request for a certificate, dated rules by evidence (DESIGN section 7).
+
+    A linter takes one date: the later of notBefore and the latest embedded SCT, since a certificate
+    cannot have been signed before its SCTs were given. Without either, the linter's own default.
+    """
+    dates = [*facts.sct_timestamps, *([] if facts.not_before is None else [facts.not_before])]
+    return LintRequest(facts.sha256, facts.der, profile, max(dates, default=None))
 
 
 def choose_profile(

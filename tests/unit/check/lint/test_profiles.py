@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from subca_oversight.check.lint import profiles
 from subca_oversight.check.lint.api import LintFamily, LintProfile
-from subca_oversight.check.lint.profiles import choose_profile, parse_profile
+from subca_oversight.check.lint.profiles import choose_profile, lint_request, parse_profile
 from subca_oversight.model.certificate import CertificateFacts, CertificateKind
 from subca_oversight.model.subordinate import Relation
 
@@ -176,6 +177,20 @@ def test_every_choice_is_a_profile_that_can_be_typed(
         self_signed=known,
     )
     assert parse_profile(str(profile)) == profile
+
+
+def test_linters_are_given_the_later_of_not_before_and_the_latest_sct() -> None:
+    profile = LintProfile(LintFamily.PKIX)
+    early, late = datetime(2026, 3, 14, tzinfo=UTC), datetime(2026, 3, 16, tzinfo=UTC)
+    for not_before, scts, expected in (
+        (early, (), early),
+        (early, (late, early), late),
+        (late, (early,), late),
+        (None, (early, late), late),
+        (None, (), None),
+    ):
+        facts = dataclasses.replace(LEAF, not_before=not_before, sct_timestamps=scts)
+        assert lint_request(facts, profile).issued_at == expected
 
 
 def test_profiles_are_read_as_typed() -> None:
