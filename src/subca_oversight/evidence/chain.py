@@ -8,6 +8,7 @@ not verify is not the one that the log was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -15,7 +16,12 @@ from itertools import pairwise
 from subca_oversight.errors import VerificationError
 from subca_oversight.evidence import der
 from subca_oversight.evidence.der import Malformed
-from subca_oversight.evidence.issuer_signature import Uncheckable, verify_issued
+from subca_oversight.evidence.issuer_signature import (
+    InvalidKey,
+    Uncheckable,
+    verify_issued,
+    verify_signature,
+)
 from subca_oversight.evidence.precertificate import AUTHORITY_KEY_IDENTIFIER
 from subca_oversight.evidence.structure import CertificateStructure, slice_certificate
 
@@ -23,6 +29,7 @@ MAX_LINKS = 16
 """Links looked at: longer chains have no use, and each costs a signature check."""
 
 _SUBJECT_KEY_IDENTIFIER = "2.5.29.14"
+_KEY_IDENTIFIER_TAG = 0x80
 
 
 def find_chain_objection(chain: Sequence[bytes], fingerprints: Sequence[bytes]) -> str | None:
@@ -59,34 +66,54 @@ def _find_link_objection(octets: bytes, parent: bytes) -> str | None:
         above = load_structure(parent)
     except Malformed as malformed:
         return str(malformed)
-    if certificate.signature is None or certificate.spki is None or above.spki is None:
+    if certificate.issuer is None or certificate.subject is None or above.spki is None:
         return "cannot be read"
-    if octets == parent and not _is_self_signed(certificate):
-        return None
     try:
         verify_issued(certificate, above.spki)
+    except (InvalidKey, VerificationError) as error:
+        if octets != parent or _was_self_signed(certificate, above.spki):
+            return str(error)
     except Uncheckable:
-        return None
-    except VerificationError as error:
-        return str(error)
+        pass
     return None
 
 
-def _is_self_signed(certificate: CertificateStructure) -> bool:
-    """Whether a certificate at the end of a chain claims to be.
+def _was_self_signed(certificate: CertificateStructure, spki: bytes) -> bool:
+    """Whether a certificate that its own key does not verify was self-signed before it was altered.
 
-    Its names are the same, and no key identifiers tell its own key from its issuer's, as those of
-    a key rollover certificate do.
+    It was where both names are equal and no key identifiers tell its own key from its issuer's, as
+    those of a key rollover certificate do; and where the signature verifies once two names, or two
+    key identifiers, that differ are made equal.
     """
-    if certificate.issuer is None or certificate.issuer != certificate.subject:
+    pairs = [(certificate.issuer, certificate.subject), _key_identifiers(certificate)]
+    if all(first is None or first == second for first, second in pairs):
+        return True
+    if certificate.inner_algorithm is None or certificate.signature is None:
         return False
+    for first, second in pairs:
+        if first is None or second is None or first == second:
+            continue
+        for altered, other in ((first, second), (second, first)):
+            tbs = certificate.tbs.replace(altered, other)
+            with suppress(VerificationError, Uncheckable):
+                verify_signature(spki, certificate.inner_algorithm, certificate.signature, tbs)
+                return True
+    return False
+
+
+def _key_identifiers(certificate: CertificateStructure) -> tuple[bytes | None, bytes | None]:
+    """(subject's, authority's), both None unless both are there."""
     values = {extension.oid: extension.value for extension in certificate.extensions}
     own = values.get(_SUBJECT_KEY_IDENTIFIER)
-    issuers = values.get(AUTHORITY_KEY_IDENTIFIER)
-    if own is None or issuers is None:
-        return True
+    authority = values.get(AUTHORITY_KEY_IDENTIFIER)
+    if own is None or authority is None:
+        return None, None
     try:
         start, end = der.read_only(own, der.OCTET_STRING)
+        first, last = der.read_only(authority, der.SEQUENCE)
+        for _, tag, inner, stop in der.children(authority, first, last):
+            if tag == _KEY_IDENTIFIER_TAG:
+                return own[start:end], authority[inner:stop]
     except Malformed:
-        return True
-    return own[start:end] in issuers
+        pass
+    return None, None

@@ -200,6 +200,9 @@ def _judge_unwatched(
         if len(entry.chain) > 0:
             raise _Contradiction("the first certificate of the chain cannot be read")
         raise Uncheckable("no certificate of the issuer is at hand to check the signature with")
+    objection = find_chain_objection(entry.chain, entry.fingerprints)
+    if objection is not None:
+        raise _Contradiction(objection)
     with suppress(Uncheckable):
         _verify_final(certificate, first.spki)
     return Foreign(_key_of(first))

@@ -67,6 +67,10 @@ class Uncheckable(EvidenceError):  # noqa: N818 - says of the signature what it 
     """The algorithm or the key is one that no library at hand can work with."""
 
 
+class InvalidKey(Uncheckable):
+    """The key is none of its own kind, for example a point off its curve: it has signed nothing."""
+
+
 def verify_issued(certificate: CertificateStructure, spki: bytes) -> None:
     """Raise VerificationError unless the key signed the certificate's TBSCertificate.
 
@@ -99,7 +103,10 @@ def verify_signature(spki: bytes, algorithm: bytes, signature: bytes, signed: by
 
 @lru_cache(maxsize=256)
 def _load(spki: bytes) -> PublicKeyTypes:
-    return load_der_public_key(spki)
+    try:
+        return load_der_public_key(spki)
+    except ValueError as error:
+        raise InvalidKey(f"the key cannot be used: {error}") from None
 
 
 def _verify(
