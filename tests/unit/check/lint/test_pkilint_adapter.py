@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from subca_oversight.check.lint import pkilint_adapter
 from subca_oversight.check.lint.api import LintFamily, LintOutcome, LintProfile, LintRequest
@@ -25,6 +27,7 @@ from tests.real_data import REAL_DATA, needs_real_data
 
 SERVERAUTH = LintProfile(LintFamily.SERVERAUTH)
 DV_FINAL = LintProfile(LintFamily.SERVERAUTH, "DV-FINAL-CERTIFICATE")
+SMIME = LintProfile(LintFamily.SMIME)
 PKIX = LintProfile(LintFamily.PKIX)
 UNHANDLED = "base.unhandled_exception"
 REVOCATION_ABSENT = "cabf.serverauth.subscriber.revocation_information_absent"
@@ -225,6 +228,19 @@ def test_what_cannot_be_decoded_is_a_tool_error_without_results(der: bytes) -> N
     assert outcome.error is not None
     assert outcome.error.tool == "pkilint"
     assert outcome.error.profile == "serverauth"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_certificate_ends_in_results_or_a_tool_error(
+    damage: list[tuple[int, int]],
+) -> None:
+    octets = bytearray(certificate(datetime(2026, 3, 1, tzinfo=UTC), 90))
+    for position, value in damage:
+        octets[position % len(octets)] = value
+    for profile in (SERVERAUTH, SMIME, PKIX):
+        outcome = lint(bytes(octets), profile)
+        assert len(outcome.results) > 0 or outcome.error is not None
 
 
 def test_a_type_that_pkilint_does_not_know_is_a_tool_error() -> None:

@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +62,10 @@ def test_every_request_of_a_long_stream_is_answered_once() -> None:
 def test_a_hanging_certificate_is_a_tool_error_and_its_chunk_is_redone(word: str) -> None:
     culprit = request(f"{word}:")
     requests = [*fine(5), culprit, *fine(40)[5:]]
-    with LintPool(1, seconds_per_certificate=1, adapter=ADAPTER) as pool:
+    with LintPool(1, seconds_per_certificate=2, adapter=ADAPTER) as pool:
         outcomes = list(pool.lint(requests))
     assert answered_once(requests, outcomes)
-    assert reason_of(culprit, outcomes) == "time limit of 1 s exceeded"
+    assert reason_of(culprit, outcomes) == "time limit of 2 s exceeded"
 
 
 def test_a_certificate_that_kills_its_worker_twice_is_a_tool_error() -> None:
@@ -205,6 +207,38 @@ def test_a_worker_ends_by_itself_when_its_owner_is_gone() -> None:
     pool.close()
 
 
+OWNER = """
+import os, signal
+from subca_oversight.check.lint.api import LintFamily, LintProfile, LintRequest
+from subca_oversight.check.lint.pool import LintPool
+
+profile = LintProfile(LintFamily.PKIX)
+pool = LintPool(1, seconds_per_certificate=1, adapter="misbehaving_adapter")
+outcomes = pool.lint([LintRequest(word, word.encode(), profile) for word in ("fine", "hang-in-c")])
+next(outcomes)
+print(pool._workers[0].process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_hanging_worker_of_a_killed_owner_ends_by_its_own_alarm() -> None:
+    owner = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", OWNER],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert owner.returncode == -signal.SIGKILL
+    worker = Path("/proc") / owner.stdout.decode().strip()
+    assert worker.exists()
+    for _ in range(200):
+        if not worker.exists() or "State:\tZ" in (worker / "status").read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker lives on")
+
+
 def test_the_pool_works_from_a_thread_of_an_event_loop() -> None:
     requests = fine(40)
 
@@ -236,9 +270,9 @@ def test_an_error_of_the_source_is_not_swallowed() -> None:
 
 def test_a_consumer_that_pauses_causes_no_time_limit() -> None:
     outcomes = []
-    with LintPool(1, seconds_per_certificate=1, adapter=ADAPTER) as pool:
+    with LintPool(1, seconds_per_certificate=2, adapter=ADAPTER) as pool:
         for number, outcome in enumerate(pool.lint(fine(40))):
             outcomes.append(outcome)
             if number == 5:
-                time.sleep(1.5)
+                time.sleep(2.5)
     assert all(outcome.is_complete for outcome in outcomes)
