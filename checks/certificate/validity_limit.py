@@ -56,7 +56,7 @@ def validity_limit(certificate: CertificateFacts) -> Iterator[Breach]:
     laxest, strictest = limit_at(first), limit_at(last)
     span = f"valid for {days} days, from {instant(not_before)} to {instant(not_after)} inclusive"
     if laxest is not None and days > laxest:
-        yield Breach(f"{span}; certificates signed as this one was may be valid for {laxest} days")
+        yield Breach(f"{span}; the limit when it was signed was {laxest} days")
     elif strictest is not None and days > strictest:
         yield Breach(
             f"{span}; it was signed between {instant(first)} and {instant(last)}, and the limit"
