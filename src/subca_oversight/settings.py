@@ -13,7 +13,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -22,6 +22,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     SecretStr,
     ValidationError,
     model_validator,
@@ -56,9 +58,20 @@ def _require_spki_hash(value: str) -> str:
     return lowered
 
 
+def _require_network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, str | IPv4Network | IPv6Network):
+        raise ValueError("write a network as text, such as 10.0.0.0/8")  # noqa: TRY004 - pydantic's
+    return ip_network(value)
+
+
 Slug = Annotated[str, AfterValidator(_require_slug)]
 SpkiHash = Annotated[str, AfterValidator(_require_spki_hash)]
-IPNetwork = IPv4Network | IPv6Network
+# As a plain union, a refusal would name the union's inner parts and only one of its reasons.
+IPNetwork = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(_require_network, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+]
 
 
 class Section(BaseModel):
