@@ -74,6 +74,7 @@ class Judgment:
     outcome: Outcome
     breaches: tuple[JudgedBreach, ...] = ()
     reason: str = ""
+    """Why it could not run; beside breaches: why there may be more than these."""
     is_baseline: bool = False
     """Already expired when found: recorded quietly, without clock or notice."""
 
@@ -99,11 +100,11 @@ def record_judgments(
     tally = Tally()
     waivers = _active_waivers(session, now)
     for judgment in batch:
-        if judgment.outcome is Outcome.COULD_NOT_RUN:
+        is_whole = len(judgment.reason) == 0 and judgment.outcome is not Outcome.COULD_NOT_RUN
+        if not is_whole:
             _record_failure(session, judgment, now)
             tally.could_not_run += 1
-            continue
-        if (judgment.scope, judgment.subject) in known.failures:
+        elif (judgment.scope, judgment.subject) in known.failures:
             session.execute(
                 delete(CheckFailureRow).where(
                     col(CheckFailureRow.check_id) == judgment.scope,
@@ -114,7 +115,8 @@ def record_judgments(
             _record_breach(session, judgment, breach, waivers, rule_version, now, tally)
             for breach in judgment.breaches
         }
-        _clear_others(session, judgment, known, confirmed, now, tally)
+        if is_whole:
+            _clear_others(session, judgment, known, confirmed, now, tally)
     return tally
 
 

@@ -147,6 +147,11 @@ class Database:
             raise StoreError(f"{self.location}: {error}") from error
 
 
+def sqlite_version() -> tuple[int, ...]:
+    """The linked SQLite's version."""
+    return sqlite3.sqlite_version_info
+
+
 def upsert_ignoring(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None:
     """Insert ``rows``, leaving rows whose key exists as they are; made for evidence in bulk."""
     if len(rows) == 0:

@@ -55,7 +55,7 @@ class LogListRow(SQLModel, table=True):
 
     source: str = Field(primary_key=True, sa_type=SafeText)
     version: str = Field(max_length=64)
-    published_at: datetime
+    published_at: datetime | None = None
     sha256: str = Field(max_length=64)
     body: bytes = Field(sa_type=BYTES)
     """The list as served, zlib-compressed."""

@@ -257,7 +257,7 @@ def upgrade() -> None:
         "log_list",
         sa.Column("source", SafeText(), nullable=False),
         sa.Column("version", AutoString(length=64), nullable=False),
-        sa.Column("published_at", UTCDateTime(), nullable=False),
+        sa.Column("published_at", UTCDateTime(), nullable=True),
         sa.Column("sha256", AutoString(length=64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("fetched_at", UTCDateTime(), nullable=False),

@@ -1,0 +1,260 @@
+"""Job ``checks``: every check over every subject that is new or was judged by older rules."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlmodel import Session, col
+
+from subca_oversight.check.api import (
+    AuditFacts,
+    AuthorityFacts,
+    CheckOutcome,
+    Subject,
+)
+from subca_oversight.check.registry import Registry
+from subca_oversight.check.runner import run_checks
+from subca_oversight.evidence.disclosure import load_audits
+from subca_oversight.evidence.registration import load_authority_spans, load_subordinates
+from subca_oversight.evidence.units import load_units
+from subca_oversight.evidence.x509 import parse_certificate
+from subca_oversight.findings.recorder import JudgedBreach, Judgment, Tally, record_judgments
+from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
+from subca_oversight.model.certificate import UnitFacts
+from subca_oversight.model.finding import Outcome
+from subca_oversight.model.subordinate import Subordinate
+from subca_oversight.store.tables import (
+    AlertEventRow,
+    AuthorityCertificateRow,
+    CheckCoverageRow,
+    FindingRow,
+    UnitRow,
+)
+
+BATCH = 250
+"""Units judged and recorded in one transaction."""
+
+
+async def check_all(context: JobContext) -> JobOutcome:
+    """Judge what is new; every outcome is stored, "could not run" among them."""
+    return await asyncio.to_thread(_check_all, context)
+
+
+def _check_all(context: JobContext) -> JobOutcome:
+    with context.database.read() as session:
+        subordinates = load_subordinates(session, retired=True)
+    if len(subordinates) == 0:
+        return skipped("no subordinate is configured")
+    tally = Tally()
+    looked = 0
+    for subordinate in subordinates:
+        looked += _check_units(context, subordinate, tally)
+        if subordinate.retired is None:
+            looked += _check_authorities(context, subordinate, tally)
+        _finish_subordinate(context, subordinate)
+    detail = (
+        f"{looked} subjects looked at; findings: {tally.created} new, {tally.reopened} reopened,"
+        f" {tally.closed} closed, {tally.could_not_run} judgments could not be made"
+    )
+    return done(detail)
+
+
+def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
+    registry = context.registry
+    keys = [key.spki_sha256 for key in subordinate.keys]
+    with context.database.read() as session:
+        spans = {key: load_authority_spans(session, key) for key in keys}
+        total = _count_stale(session, keys, registry.digest)
+    looked = 0
+    context.progress.begin(f"checks {subordinate.name}", total)
+    while not context.should_stop():
+        with context.database.read() as session:
+            rows = _stale_units(session, keys, registry.digest)
+            units = load_units(session, rows, spans)
+        if len(units) == 0:
+            break
+        judged = list(_judge_units(registry, units))
+        now = context.now()
+        with context.database.write() as session:
+            judgments = [
+                _judgment(outcome, subordinate.anchor, registry, is_baseline=_is_past(unit, now))
+                for unit, outcome in judged
+            ]
+            _add(tally, record_judgments(session, judgments, rule_version=registry.digest, now=now))
+            for row in rows:
+                stored = session.get(UnitRow, row.unit_id)
+                if stored is not None:
+                    stored.checked_with = registry.digest
+                    session.add(stored)
+        looked += len(units)
+        context.progress.advance(f"checks {subordinate.name}", looked)
+    context.progress.end(f"checks {subordinate.name}")
+    return looked
+
+
+def _judge_units(
+    registry: Registry, units: Sequence[UnitFacts]
+) -> Iterator[tuple[UnitFacts, CheckOutcome]]:
+    by_id = {unit.unit_id: unit for unit in units}
+    for outcome in run_checks(registry, units, executor=None):
+        yield by_id[outcome.subject], outcome
+
+
+def _check_authorities(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
+    now = context.now()
+    with context.database.read() as session:
+        rows = session.scalars(
+            select(AuthorityCertificateRow)
+            .where(col(AuthorityCertificateRow.anchor) == subordinate.anchor)
+            .order_by(col(AuthorityCertificateRow.sha256))
+        ).all()
+        audits = load_audits(session, subordinate, as_of=now)
+    subjects: list[Subject] = [
+        AuthorityFacts(
+            anchor=subordinate.anchor,
+            subordinate=subordinate.name,
+            relation=subordinate.relation,
+            certificate=parse_certificate(row.der, issuer_key_sha256=row.spki_sha256),
+            as_of=now,
+        )
+        for row in rows
+    ]
+    subjects += [
+        AuditFacts(
+            anchor=subordinate.anchor,
+            subordinate=subordinate.name,
+            relation=subordinate.relation,
+            freshness=freshness,
+            as_of=now,
+        )
+        for freshness in audits
+    ]
+    outcomes = list(run_checks(context.registry, subjects, executor=None))
+    with context.database.write() as session:
+        judgments = [
+            _judgment(outcome, subordinate.anchor, context.registry) for outcome in outcomes
+        ]
+        _add(
+            tally,
+            record_judgments(session, judgments, rule_version=context.registry.digest, now=now),
+        )
+        _store_coverage(session, subordinate.anchor, outcomes, context.registry, now)
+    return len(subjects)
+
+
+def _judgment(
+    outcome: CheckOutcome, anchor: str, registry: Registry, *, is_baseline: bool = False
+) -> Judgment:
+    check = registry.checks[outcome.check]
+    return Judgment(
+        scope=outcome.check,
+        anchor=anchor,
+        kind=outcome.subject_kind,
+        subject=outcome.subject,
+        outcome=outcome.outcome,
+        breaches=tuple(
+            JudgedBreach(
+                check=check.id,
+                key=breach.key,
+                severity=check.severity if breach.severity is None else breach.severity,
+                requirement=check.requirement if breach.requirement is None else breach.requirement,
+                revocation=check.revocation if breach.revocation is None else breach.revocation,
+                message=breach.message,
+                evidence=breach.evidence,
+            )
+            for breach in outcome.breaches
+        ),
+        reason=outcome.reason,
+        is_baseline=is_baseline,
+    )
+
+
+def _is_past(unit: UnitFacts, now: datetime) -> bool:
+    """Whether every certificate of the unit had expired: found too late to act on."""
+    ends = [one.not_after for one in unit.certificates if one.not_after is not None]
+    return len(ends) > 0 and max(ends) < now
+
+
+def _count_stale(session: Session, keys: Sequence[str], digest: str) -> int:
+    count = session.scalar(select(func.count()).select_from(UnitRow).where(*_stale(keys, digest)))
+    return 0 if count is None else count
+
+
+def _stale_units(session: Session, keys: Sequence[str], digest: str) -> Sequence[UnitRow]:
+    return session.scalars(
+        select(UnitRow).where(*_stale(keys, digest)).order_by(col(UnitRow.unit_id)).limit(BATCH)
+    ).all()
+
+
+def _stale(keys: Sequence[str], digest: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(UnitRow.issuer_key_sha256).in_(keys),
+        col(UnitRow.confirmed).is_(True),
+        or_(col(UnitRow.checked_with).is_(None), col(UnitRow.checked_with) != digest),
+    )
+
+
+def _store_coverage(
+    session: Session,
+    anchor: str,
+    outcomes: Iterable[CheckOutcome],
+    registry: Registry,
+    now: datetime,
+) -> None:
+    counts: dict[str, dict[Outcome, int]] = {}
+    for outcome in outcomes:
+        of_check = counts.setdefault(outcome.check, dict.fromkeys(Outcome, 0))
+        of_check[outcome.outcome] += 1
+    for check, of_check in counts.items():
+        session.merge(
+            CheckCoverageRow(
+                check_id=check,
+                anchor=anchor,
+                rule_version=registry.digest,
+                clear=of_check[Outcome.CLEAR],
+                breach=of_check[Outcome.BREACH],
+                could_not_run=of_check[Outcome.COULD_NOT_RUN],
+                at=now,
+            )
+        )
+
+
+def _finish_subordinate(context: JobContext, subordinate: Subordinate) -> None:
+    """Tell of the quiet baseline once, as one summary."""
+    key = hashlib.sha256(f"baseline\x00{subordinate.anchor}".encode()).hexdigest()
+    with context.database.write() as session:
+        known = session.scalar(
+            select(func.count()).select_from(AlertEventRow).where(col(AlertEventRow.key) == key)
+        )
+        baseline = session.scalar(
+            select(func.count())
+            .select_from(FindingRow)
+            .where(col(FindingRow.anchor) == subordinate.anchor, col(FindingRow.baseline).is_(True))
+        )
+        if known != 0 or baseline is None or baseline == 0:
+            return
+        session.add(
+            AlertEventRow(
+                key=key,
+                kind="baseline_recorded",
+                anchor=subordinate.anchor,
+                severity="notice",
+                text=(
+                    f"{baseline} findings on certificates that had expired when they were first"
+                    " read; recorded as a baseline, without clocks"
+                ),
+                at=context.now(),
+            )
+        )
+
+
+def _add(total: Tally, part: Tally) -> None:
+    total.created += part.created
+    total.left += part.left
+    total.closed += part.closed
+    total.reopened += part.reopened
+    total.could_not_run += part.could_not_run

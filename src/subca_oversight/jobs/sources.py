@@ -1,0 +1,65 @@
+"""How fresh each source is: written on every attempt, and told of when it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from subca_oversight.store.tables import AlertEventRow, SourceRow
+
+
+def record_success(session: Session, source: str, *, now: datetime, detail: str = "") -> None:
+    """Note that ``source`` was read at ``now``."""
+    row = session.get(SourceRow, source)
+    if row is None:
+        row = SourceRow(source=source, last_attempt=now)
+    row.last_attempt = now
+    row.last_success = now
+    row.last_error = None
+    row.detail = detail
+    session.add(row)
+
+
+def record_failure(session: Session, source: str, error: str, *, now: datetime) -> None:
+    """Note that ``source`` failed at ``now``; an alert is written once until it succeeds again."""
+    row = session.get(SourceRow, source)
+    if row is None:
+        row = SourceRow(source=source, last_attempt=now)
+    is_first = row.last_error is None
+    row.last_attempt = now
+    row.last_error = error
+    session.add(row)
+    if is_first:
+        occasion = row.last_success.isoformat() if row.last_success is not None else "never"
+        write_event(
+            session,
+            kind="source_failed",
+            occasion=f"{source}\x00{occasion}",
+            severity="should",
+            text=f"{source}: {error}",
+            now=now,
+        )
+
+
+def write_event(
+    session: Session,
+    *,
+    kind: str,
+    occasion: str,
+    severity: str,
+    text: str,
+    now: datetime,
+    anchor: str | None = None,
+) -> None:
+    """Write an alert event; the same occasion is never written twice."""
+    key = hashlib.sha256(f"{kind}\x00{occasion}".encode()).hexdigest()
+    known = session.scalar(
+        select(func.count()).select_from(AlertEventRow).where(col(AlertEventRow.key) == key)
+    )
+    if known == 0:
+        session.add(
+            AlertEventRow(key=key, kind=kind, anchor=anchor, severity=severity, text=text, at=now)
+        )
