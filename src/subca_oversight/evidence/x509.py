@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from operator import attrgetter
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from subca_oversight.evidence import der, extensions, names
 from subca_oversight.evidence.der import Malformed
@@ -317,7 +318,12 @@ def _read_again(octets: bytes, errors: Errors) -> None:
 
 
 def _refusal(error: BaseException) -> str:
-    """Reason for a refusal; a panic of cryptography's Rust side is a BaseException alone."""
+    """Reason for a refusal, which tells a limit of the library from an objection of it.
+
+    A panic of its Rust side is a BaseException alone.
+    """
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
         raise error
-    return f"cryptography: {type(error).__name__}: {error}"
+    unsupported = isinstance(error, (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType))
+    verb = "does not support it" if unsupported else "refuses it"
+    return f"cryptography {verb}: {type(error).__name__}: {error}"
