@@ -110,6 +110,8 @@ def _key_identifiers(certificate: CertificateStructure) -> tuple[bytes | None, b
         return None, None
     try:
         start, end = der.read_only(own, der.OCTET_STRING)
+        if own[start:end] in authority:
+            return own[start:end], own[start:end]
         first, last = der.read_only(authority, der.SEQUENCE)
         for _, tag, inner, stop in der.children(authority, first, last):
             if tag == _KEY_IDENTIFIER_TAG:
