@@ -183,7 +183,7 @@ def test_facts_of_every_real_certificate_agree_with_cryptography() -> None:
     lint = [agrees(octets) for octets in lint_corpus(step=1)]
     ccadb = [agrees(octets) for octets in ccadb_certificates(step=1)]
     assert (len(lint), len(ccadb)) == (4150, 10229)
-    assert lint.count(True) > 3700
+    assert lint.count(True) > 3650
     assert ccadb.count(True) > 10_150
     assert time.process_time() - started < 60
 
