@@ -92,7 +92,13 @@ class DeliveryError(OversightError):
 
     exit_code = 3
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
-        """``permanent`` means that sending the same notice again cannot help."""
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: float | None = None
+    ) -> None:
+        """``permanent`` means that sending the same notice again cannot help.
+
+        ``retry_after`` is the seconds for which the receiver asked to be left alone.
+        """
         super().__init__(message)
         self.permanent = permanent
+        self.retry_after = retry_after

@@ -61,7 +61,10 @@ class DeliveryRow(SQLModel, table=True):
     """The outbox: one notice on its way through one channel."""
 
     __tablename__ = "delivery"
-    __table_args__ = (Index("ix_delivery_state_next", "state", "next_attempt_at"),)
+    __table_args__ = (
+        Index("ix_delivery_state_next", "state", "next_attempt_at"),
+        Index("ix_delivery_grouping_sequence", "grouping", "sequence"),
+    )
 
     notice_id: str = Field(primary_key=True, max_length=64)
     """Stable; the receiver removes repetitions by it."""
@@ -71,6 +74,10 @@ class DeliveryRow(SQLModel, table=True):
     subject: str = Field(sa_type=SafeText)
     payload: str = Field(sa_type=SafeText)
     """JSON, as it is sent."""
+    grouping: str = Field(max_length=64)
+    """Hash of what makes notices equal; within it, order is kept on each channel."""
+    sequence: int = Field(sa_type=BIG)
+    """Rises within a grouping."""
     created_at: datetime
     state: str = Field(max_length=16)
     """``pending``, ``delivered``, ``dead``."""

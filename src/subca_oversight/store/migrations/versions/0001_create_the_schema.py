@@ -90,6 +90,8 @@ def upgrade() -> None:
         sa.Column("anchor", AutoString(length=64), nullable=True),
         sa.Column("subject", SafeText(), nullable=False),
         sa.Column("payload", SafeText(), nullable=False),
+        sa.Column("grouping", AutoString(length=64), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("state", AutoString(length=16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -100,6 +102,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index("ix_delivery_state_next", ["state", "next_attempt_at"], unique=False)
+        batch_op.create_index(
+            "ix_delivery_grouping_sequence", ["grouping", "sequence"], unique=False
+        )
 
     op.create_table(
         "draw",
