@@ -64,6 +64,10 @@ def _require_network(value: object) -> IPv4Network | IPv6Network:
     return ip_network(value)
 
 
+def _without_userinfo(url: str) -> str:
+    return re.sub(r"(?<=://)[^/@]+(?=@)", "**********", url)
+
+
 Slug = Annotated[str, AfterValidator(_require_slug)]
 SpkiHash = Annotated[str, AfterValidator(_require_spki_hash)]
 # As a plain union, a refusal would name the union's inner parts and only one of its reasons.
@@ -106,7 +110,8 @@ class DatabaseSettings(Section):
 class HttpSettings(Section):
     """How the one HTTP client reaches out."""
 
-    proxy: str = ""
+    proxy: Annotated[str, PlainSerializer(_without_userinfo)] = ""
+    """URL; a password in it is left out where settings are shown."""
     ca_bundle: Path | None = None
     allow_networks: tuple[IPNetwork, ...] = ()
     """Networks that URLs out of fetched data may reach though private."""

@@ -167,6 +167,15 @@ def test_a_secret_in_a_private_file_is_taken_and_never_shown(tmp_path: Path) -> 
     assert "hunter2" not in settings.model_dump_json()
 
 
+def test_a_proxys_password_is_not_shown_where_settings_are(tmp_path: Path) -> None:
+    settings = _load(
+        tmp_path, MINIMAL + '[http]\nproxy = "http://user:hunter2@proxy.example:3128"\n'
+    )
+    assert settings.http.proxy == "http://user:hunter2@proxy.example:3128"
+    shown = settings.model_dump(mode="json")["http"]["proxy"]
+    assert shown == "http://**********@proxy.example:3128"
+
+
 def test_a_wrong_secret_is_not_repeated_in_the_message(tmp_path: Path) -> None:
     text = MINIMAL + SMTP_SECRET.replace('"hunter2"', '["hunter2"]')
     assert "hunter2" not in _refusal(tmp_path, text)
