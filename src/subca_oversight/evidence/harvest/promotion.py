@@ -241,7 +241,7 @@ def _hashed_unit(entry: LoggedEntry, verdict: Unconfirmed) -> _Unit | None:
 def _write(session: Session, batch: _Batch, since: dict[str, datetime], now: datetime) -> None:
     _write_units(session, batch, since, now)
     upsert_ignoring(session, CertificateRow, list(batch.certificates.values()))
-    upsert_ignoring(session, SightingRow, batch.sightings)
+    upsert_ignoring(session, SightingRow, [{**row, "added_at": now} for row in batch.sightings])
     upsert_ignoring(session, ChainCertificateRow, list(batch.chain.values()))
     upsert_ignoring(session, UnconfirmedMatchRow, batch.unconfirmed)
     upsert_ignoring(session, MalformedEntryRow, batch.malformed)

@@ -45,6 +45,7 @@ from subca_oversight.store.tables.operations import (  # noqa: E402
     DrawRow,
     JobRunRow,
     LeaseRow,
+    ObservationRow,
     ReportRow,
     SourceRow,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "LogListRow",
     "LogRow",
     "MalformedEntryRow",
+    "ObservationRow",
     "PendingEntryRow",
     "ReportRow",
     "SightingRow",

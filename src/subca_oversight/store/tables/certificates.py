@@ -59,6 +59,8 @@ class SightingRow(SQLModel, table=True):
     timestamp_ms: int = Field(sa_type=BIG)
     certificate_sha256: str = Field(foreign_key="certificate.sha256", index=True)
     unit_id: str = Field(index=True, max_length=64)
+    added_at: datetime | None = None
+    """When it was read: a report as of an earlier instant must not know it."""
 
 
 class ChainCertificateRow(SQLModel, table=True):

@@ -153,3 +153,20 @@ class ReportRow(SQLModel, table=True):
     anchor: str = Field(primary_key=True, max_length=64)
     quarter: str = Field(primary_key=True, max_length=6)
     as_of: datetime
+
+
+class ObservationRow(SQLModel, table=True):
+    """What could not be seen of a subordinate at an instant; rows are only ever added.
+
+    The rows it is drawn from (cursors, sources, failures) are overwritten as work goes on, while a
+    report has to say the same whenever it is made again as of the same instant.
+    """
+
+    __tablename__ = "observation"
+    __table_args__ = (Index("ix_observation_anchor_at", "anchor", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
+    anchor: str = Field(max_length=64)
+    at: datetime
+    body: bytes = Field(sa_type=BYTES)
+    """JSON, zlib-compressed."""

@@ -279,6 +279,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("log_id", "index", name=op.f("pk_malformed_entry")),
     )
     op.create_table(
+        "observation",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("anchor", AutoString(length=64), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_observation")),
+    )
+    with op.batch_alter_table("observation", schema=None) as batch_op:
+        batch_op.create_index("ix_observation_anchor_at", ["anchor", "at"], unique=False)
+
+    op.create_table(
         "report",
         sa.Column("anchor", AutoString(length=64), nullable=False),
         sa.Column("quarter", AutoString(length=6), nullable=False),
@@ -610,6 +621,7 @@ def upgrade() -> None:
         sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
         sa.Column("certificate_sha256", AutoString(), nullable=False),
         sa.Column("unit_id", AutoString(length=64), nullable=False),
+        sa.Column("added_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["certificate_sha256"],
             ["certificate.sha256"],
