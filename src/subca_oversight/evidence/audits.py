@@ -6,7 +6,7 @@ second look: DESIGN section 7, from BR 8.1 and 8.6, MRSP 3.1.3 and 5.3.1, and CC
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from subca_oversight.clocks.calendar import next_period_end, report_due
@@ -32,18 +32,21 @@ def find_audit_freshness(
     as_of: date,
     *,
     only_external: bool = False,
+    only: Collection[str] | None = None,
     registry: Mapping[str, bool] | None = None,
 ) -> list[AuditFreshness]:
     """Judge each record, in the order given.
 
     ``certificates`` is DER by SHA-256; where one is absent, nothing counts as constrained. The
     ``registry`` says by SHA-256 which certificates the configuration knows to be operated
-    externally or not; it wins over the report.
+    externally or not; it wins over the report. ``only`` names the certificates to judge.
     """
     hierarchy = Hierarchy(records)
     known = {} if registry is None else registry
     judged: list[AuditFreshness] = []
     for record in records:
+        if only is not None and record.sha256 not in only:
+            continue
         external = known.get(record.sha256, is_external(record))
         if external or not only_external:
             judged.append(_judge(_gather(record, external, hierarchy, certificates, as_of)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlmodel import Session
 
 from subca_oversight.errors import OversightError, SourceError
-from subca_oversight.evidence.harvest import sync_logs
+from subca_oversight.evidence.harvest.registry import sync_logs
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
 from subca_oversight.jobs.sources import record_failure, record_success
 from subca_oversight.model.log import Log
@@ -82,19 +82,20 @@ def _refuse(context: JobContext, entry: LogListSettings, reason: str) -> None:
 
 
 def _merge(context: JobContext) -> list[Log]:
-    """Every stored list, first configured first: its entry for a log wins over later lists'."""
+    """Bring the stored logs in line with every stored list; returns all logs named by one."""
+    now = context.now()
+    logs: dict[bytes, Log] = {}
     with context.database.write() as session:
-        logs: dict[bytes, Log] = {}
         for entry in context.settings.ct.log_lists:
             stored = _stored(session, entry)
             if stored is None:
                 continue
+            sync_logs(session, stored, now)
             for log in stored.logs:
-                logs.setdefault(log.log_id, log)
-        merged = list(logs.values())
-        if len(merged) > 0:
-            sync_logs(session, merged, now=context.now())
-        return merged
+                known = logs.setdefault(log.log_id, log)
+                if log.is_monitored and not known.is_monitored:
+                    logs[log.log_id] = log
+    return list(logs.values())
 
 
 def _stored(session: Session, entry: LogListSettings) -> LogList | None:

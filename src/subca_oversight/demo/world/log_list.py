@@ -45,7 +45,7 @@ def world_logs(seed: Seed) -> dict[str, Log]:
             "Cairn 'Fell2026'",
             "Cairn Logs",
             ec_key(seed, "log/static"),
-            "https://fell2026.cairn.example.net/",
+            "https://fell2026.cairn.test/",
             is_static=True,
         ),
         Log(
