@@ -91,7 +91,9 @@ def _rsa(certificate: CertificateFacts, bits: int) -> Iterator[Breach]:
 def _may_be_short(certificate: CertificateFacts) -> bool:
     if known(certificate.not_after, "notAfter") <= SHORT_KEYS_UNTIL:
         return True
-    is_root = certificate.is_ca and certificate.is_self_issued
+    is_root = certificate.is_self_issued and (
+        certificate.is_ca or len(certificate.extension_oids) == 0  # X.509 v1 knows no extensions
+    )
     return is_root and known(certificate.not_before, "notBefore") <= OLD_ROOTS_UNTIL
 
 

@@ -34,6 +34,8 @@ FAMILIES = (
     "incident",
     "attestation",
 )
+TRUSTED_OWNERS = frozenset({0})
+"""Users, beside the one that runs, whose files are run: root."""
 _SHARED_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -102,7 +104,7 @@ def verify_writable_by_owner_only(path: Path) -> None:
         status = path.stat()
     except OSError as error:
         raise ConfigurationError(f"site checks: {path}: {error.strerror}") from error
-    if status.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in {*TRUSTED_OWNERS, os.geteuid()}:
         raise ConfigurationError(
             f"site checks: {path} belongs to user {status.st_uid}: its files would run as this one"
         )
@@ -156,7 +158,7 @@ def _load_module(path: Path, error: type[OversightError]) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         raise error(f"{path}: {type(failure).__name__}: {failure}") from failure
     finally:
         if before is not None:

@@ -29,7 +29,7 @@ ISSUANCE_DATE_UNCERTAIN = "issuance_date_uncertain"
 _ALLOWANCE = timedelta(hours=48)
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
-SECOND_READER = "cryptography: "
+SECOND_READER = "cryptography "
 """How a reason begins where only the second reader refuses a field that ours has read."""
 _WHOLE = frozenset({"certificate", "extensions"})
 
