@@ -19,13 +19,20 @@ from subca_oversight.check.api import (
 from subca_oversight.check.registry import Registry
 from subca_oversight.check.runner import run_checks
 from subca_oversight.evidence.disclosure import load_audits
+from subca_oversight.evidence.harvest import malformed_entries_naming
 from subca_oversight.evidence.registration import load_authority_spans, load_subordinates
 from subca_oversight.evidence.units import load_units
 from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.findings.recorder import JudgedBreach, Judgment, Tally, record_judgments
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
 from subca_oversight.model.certificate import UnitFacts
-from subca_oversight.model.finding import Outcome
+from subca_oversight.model.finding import (
+    EvidenceItem,
+    Outcome,
+    Revocation,
+    Severity,
+    SubjectKind,
+)
 from subca_oversight.model.subordinate import Subordinate
 from subca_oversight.store.tables import (
     AlertEventRow,
@@ -35,6 +42,7 @@ from subca_oversight.store.tables import (
     UnitRow,
 )
 
+UNPARSEABLE = "certificate-unparseable"
 BATCH = 250
 """Units judged and recorded in one transaction."""
 
@@ -53,6 +61,7 @@ def _check_all(context: JobContext) -> JobOutcome:
     looked = 0
     for subordinate in subordinates:
         looked += _check_units(context, subordinate, tally)
+        looked += _judge_entries(context, subordinate, tally)
         if subordinate.retired is None:
             looked += _check_authorities(context, subordinate, tally)
         _finish_subordinate(context, subordinate)
@@ -70,13 +79,15 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
         spans = {key: load_authority_spans(session, key) for key in keys}
         total = _count_stale(session, keys, registry.digest)
     looked = 0
+    last = ""
     context.progress.begin(f"checks {subordinate.name}", total)
     while not context.should_stop():
         with context.database.read() as session:
-            rows = _stale_units(session, keys, registry.digest)
+            rows = _stale_units(session, keys, registry.digest, after=last)
             units = load_units(session, rows, spans)
         if len(units) == 0:
             break
+        last = units[-1].unit_id
         judged = list(_judge_units(registry, units))
         now = context.now()
         with context.database.write() as session:
@@ -102,6 +113,44 @@ def _judge_units(
     by_id = {unit.unit_id: unit for unit in units}
     for outcome in run_checks(registry, units, executor=None):
         yield by_id[outcome.subject], outcome
+
+
+def _judge_entries(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
+    """Log entries under a watched key that hold nothing to decode: evidence, never skipped."""
+    check = context.registry.checks[UNPARSEABLE]
+    keys = [key.spki_sha256 for key in subordinate.keys]
+    with context.database.read() as session:
+        entries = malformed_entries_naming(session, keys)
+    if len(entries) == 0:
+        return 0
+    judgments = [
+        Judgment(
+            scope=UNPARSEABLE,
+            anchor=subordinate.anchor,
+            kind=SubjectKind.ENTRY,
+            subject=f"{entry.log_id}:{entry.index}",
+            outcome=Outcome.BREACH,
+            breaches=(
+                JudgedBreach(
+                    check=UNPARSEABLE,
+                    key="",
+                    severity=Severity.NOTICE,
+                    requirement=check.requirement,
+                    revocation=Revocation.NONE,
+                    message=f"a log entry under this key cannot be decoded: {entry.reason}",
+                    evidence=(EvidenceItem("log-entry", f"{entry.log_id}:{entry.index}"),),
+                ),
+            ),
+        )
+        for entry in entries
+    ]
+    now = context.now()
+    with context.database.write() as session:
+        _add(
+            tally,
+            record_judgments(session, judgments, rule_version=context.registry.digest, now=now),
+        )
+    return len(entries)
 
 
 def _check_authorities(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
@@ -184,9 +233,15 @@ def _count_stale(session: Session, keys: Sequence[str], digest: str) -> int:
     return 0 if count is None else count
 
 
-def _stale_units(session: Session, keys: Sequence[str], digest: str) -> Sequence[UnitRow]:
+def _stale_units(
+    session: Session, keys: Sequence[str], digest: str, *, after: str
+) -> Sequence[UnitRow]:
+    """The next units to judge: found by position, so that a batch costs the same at any depth."""
     return session.scalars(
-        select(UnitRow).where(*_stale(keys, digest)).order_by(col(UnitRow.unit_id)).limit(BATCH)
+        select(UnitRow)
+        .where(*_stale(keys, digest), col(UnitRow.unit_id) > after)
+        .order_by(col(UnitRow.unit_id))
+        .limit(BATCH)
     ).all()
 
 

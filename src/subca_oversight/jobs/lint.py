@@ -71,12 +71,14 @@ def _lint_subordinate(
         )
     context.progress.begin(task, total)
     done_so_far = 0
+    last = ""
     while not context.should_stop():
         with context.database.read() as session:
-            rows = _stale_units(session, keys, version)
+            rows = _stale_units(session, keys, version, after=last)
             units = load_units(session, rows, {})
         if len(units) == 0:
             break
+        last = units[-1].unit_id
         requests = [request for unit in units for request in _requests(unit)]
         outcomes = {outcome.sha256: outcome for outcome in pool.lint(requests)}
         now = context.now()
@@ -244,11 +246,13 @@ def _breaches(rows: Sequence[LintResultRow]) -> Iterable[JudgedBreach]:
         )
 
 
-def _stale_units(session: Session, keys: Sequence[str], version: str) -> Sequence[UnitRow]:
+def _stale_units(
+    session: Session, keys: Sequence[str], version: str, *, after: str
+) -> Sequence[UnitRow]:
     ids = (
         select(UnitRow.unit_id)  # type: ignore[call-overload]  # a column, to SQLAlchemy
         .join(CertificateRow, col(CertificateRow.unit_id) == col(UnitRow.unit_id))
-        .where(*_stale(keys, version))
+        .where(*_stale(keys, version), col(UnitRow.unit_id) > after)
         .distinct()
         .order_by(col(UnitRow.unit_id))
         .limit(BATCH)

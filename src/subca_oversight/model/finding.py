@@ -57,6 +57,8 @@ class SubjectKind(StrEnum):
     """A certificate unit, by unit id."""
     AUTHORITY = "authority"
     """A CA certificate of the subordinate, by SHA-256."""
+    ENTRY = "entry"
+    """A log entry that could not be decoded, by log id, colon and index."""
     SUBORDINATE = "subordinate"
     """The subordinate as a whole, by anchor."""
 

@@ -101,10 +101,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("notice_id", "channel", name=op.f("pk_delivery")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.create_index("ix_delivery_state_next", ["state", "next_attempt_at"], unique=False)
         batch_op.create_index(
             "ix_delivery_grouping_sequence", ["grouping", "sequence"], unique=False
         )
+        batch_op.create_index("ix_delivery_state_next", ["state", "next_attempt_at"], unique=False)
 
     op.create_table(
         "draw",
@@ -130,7 +130,13 @@ def upgrade() -> None:
         sa.Column(
             "subject_kind",
             sa.Enum(
-                "unit", "authority", "subordinate", name="subjectkind", native_enum=False, length=32
+                "unit",
+                "authority",
+                "entry",
+                "subordinate",
+                name="subjectkind",
+                native_enum=False,
+                length=32,
             ),
             nullable=False,
         ),
