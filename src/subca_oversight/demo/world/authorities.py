@@ -6,15 +6,18 @@ Every organization is invented; every host lies under a domain reserved for exam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from subca_oversight.demo.world import der, extensions
-from subca_oversight.demo.world.certificate import Template, issue
-from subca_oversight.demo.world.extensions import DV_POLICY, OV_POLICY, Extension
-from subca_oversight.demo.world.keys import KeyPair, ec_key, rsa_key
+from subca_oversight.demo.world.authority import (
+    Authority,
+    cross_certify,
+    root_authority,
+    subordinate_authority,
+)
+from subca_oversight.demo.world.extensions import OV_POLICY
+from subca_oversight.demo.world.keys import rsa_key
 from subca_oversight.demo.world.randomness import Seed
 
 SIGNING_CA = "Northgate Trust Services"
@@ -23,45 +26,6 @@ MERIDIAN = "Meridian Certification"
 CAMPUS = "Campus Federation Registry"
 CAMPUS_DOMAIN = "campus.example.org"
 _BYSTANDERS = ("Larkfield Identity", "Osprey Signing", "Tarn Valley PKI", "Quillon Secure")
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A CA: one name, one key, and one or more certificates for them."""
-
-    slug: str
-    owner: str
-    common_name: str
-    name: bytes
-    """Name DER."""
-    key: KeyPair
-    host: str
-    """Domain under which its CRL and certificate are published."""
-    certificates: tuple[bytes, ...]
-    """CA certificates with this key, the one under the signing CA first."""
-    chains: tuple[tuple[bytes, ...], ...]
-    """From each of its certificates up to a root."""
-    not_before: datetime
-    not_after: datetime
-    """Of the first certificate."""
-    operator: str = ""
-    """Who runs it, where that is not the owner."""
-    policy: str = DV_POLICY
-
-    @property
-    def certificate(self) -> bytes:
-        """The first certificate."""
-        return self.certificates[0]
-
-    @property
-    def crl_url(self) -> str:
-        """Where subscribers' certificates say that its CRL lies."""
-        return f"http://crl.{self.host}/{self.slug}.crl"
-
-    @property
-    def certificate_url(self) -> str:
-        """Where subscribers' certificates say that its certificate lies."""
-        return f"http://ca.{self.host}/{self.slug}.crt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +71,10 @@ class Hierarchy:
 def build_hierarchy(seed: Seed) -> Hierarchy:
     """Make all CAs."""
     host = "northgate.example.com"
-    root = _root(
+    root = root_authority(
         seed, "northgate-root-r1", SIGNING_CA, "Northgate Root R1", host, _years(2020, 2045)
     )
-    meridian_root = _root(
+    meridian_root = root_authority(
         seed,
         "meridian-root-r3",
         MERIDIAN,
@@ -118,7 +82,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
         "meridian.example.net",
         _years(2019, 2044),
     )
-    meridian = _subordinate(
+    meridian = subordinate_authority(
         seed,
         meridian_root,
         slug="meridian-ov-x",
@@ -129,11 +93,11 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
         path_length=1,
         policy=OV_POLICY,
     )
-    meridian = _cross_certify(seed, root, meridian, (_day(2025, 4, 10), _day(2029, 3, 5)))
+    meridian = cross_certify(seed, root, meridian, (_day(2025, 4, 10), _day(2029, 3, 5)))
     bystander_roots, bystanders = _bystanders(seed)
     return Hierarchy(
         root=root,
-        own=_subordinate(
+        own=subordinate_authority(
             seed,
             root,
             slug="northgate-dv-3",
@@ -141,7 +105,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
             organization=SIGNING_CA,
             span=(_day(2024, 9, 2), _day(2029, 9, 2)),
         ),
-        harbor=_subordinate(
+        harbor=subordinate_authority(
             seed,
             root,
             slug="harbor-tls-1",
@@ -149,7 +113,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
             organization=HARBOR,
             span=(_day(2025, 1, 20), _day(2028, 1, 20)),
         ),
-        harbor_expired=_subordinate(
+        harbor_expired=subordinate_authority(
             seed,
             root,
             slug="harbor-tls-0",
@@ -157,7 +121,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
             organization=HARBOR,
             span=(_day(2021, 9, 2), _day(2026, 9, 1)),
         ),
-        harbor_next=_subordinate(
+        harbor_next=subordinate_authority(
             seed,
             root,
             slug="harbor-tls-2",
@@ -167,7 +131,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
         ),
         meridian_root=meridian_root,
         meridian=meridian,
-        meridian_below=_subordinate(
+        meridian_below=subordinate_authority(
             seed,
             meridian,
             slug="meridian-ov-2",
@@ -176,7 +140,7 @@ def build_hierarchy(seed: Seed) -> Hierarchy:
             span=(_day(2026, 6, 2), _day(2028, 6, 2)),
             policy=OV_POLICY,
         ),
-        campus=_subordinate(
+        campus=subordinate_authority(
             seed,
             root,
             slug="campus-tls-1",
@@ -198,7 +162,7 @@ def _bystanders(seed: Seed) -> tuple[tuple[Authority, ...], tuple[Authority, ...
     for number, owner in enumerate(_BYSTANDERS):
         word = owner.split()[0]
         host = f"{word.lower()}.example.org"
-        root = _root(
+        root = root_authority(
             seed,
             f"{word.lower()}-root",
             owner,
@@ -211,7 +175,7 @@ def _bystanders(seed: Seed) -> tuple[tuple[Authority, ...], tuple[Authority, ...
             start = _day(2022 + generation % 4, 1 + seed.below(f"{owner}/{generation}", 12), 11)
             external = generation == 4  # noqa: PLR2004 - the last of each owner is run by another
             issuing.append(
-                _subordinate(
+                subordinate_authority(
                     seed,
                     root,
                     slug=f"{word.lower()}-tls-{generation}",
@@ -229,140 +193,3 @@ def _day(year: int, month: int, day: int) -> datetime:
 
 def _years(first: int, last: int) -> tuple[datetime, datetime]:
     return _day(first, 2, 4), _day(last, 2, 4)
-
-
-def _organization_name(organization: str, common_name: str) -> bytes:
-    return der.name((("2.5.4.6", "NL"), ("2.5.4.10", organization), ("2.5.4.3", common_name)))
-
-
-def _last_second(end: datetime) -> datetime:
-    """A validity that ends at midnight includes the second before and no more."""
-    return datetime.fromtimestamp(end.timestamp() - 1, tz=UTC)
-
-
-def _serial(seed: Seed, label: str) -> int:
-    return int.from_bytes(b"\x01" + seed.octets(f"serial/{label}", 16))
-
-
-def _root(
-    seed: Seed,
-    slug: str,
-    owner: str,
-    common_name: str,
-    host: str,
-    span: tuple[datetime, datetime],
-) -> Authority:
-    key = ec_key(seed, slug, ec.SECP384R1())
-    name = _organization_name(owner, common_name)
-    template = Template(
-        issuer=name,
-        subject=name,
-        serial=_serial(seed, slug),
-        not_before=span[0],
-        not_after=_last_second(span[1]),
-        spki=key.spki,
-        extensions=(
-            extensions.ca_constraints(None),
-            extensions.key_usage(extensions.KEY_CERT_SIGN, extensions.CRL_SIGN),
-            extensions.subject_key_identifier(key.identifier),
-        ),
-    )
-    certificate = issue(template, key)
-    return Authority(
-        slug=slug,
-        owner=owner,
-        common_name=common_name,
-        name=name,
-        key=key,
-        host=host,
-        certificates=(certificate,),
-        chains=((certificate,),),
-        not_before=span[0],
-        not_after=template.not_after,
-    )
-
-
-def _subordinate(
-    seed: Seed,
-    parent: Authority,
-    *,
-    slug: str,
-    common_name: str,
-    organization: str,
-    span: tuple[datetime, datetime],
-    key: KeyPair | None = None,
-    path_length: int = 0,
-    policy: str = DV_POLICY,
-    constraints: Extension | None = None,
-) -> Authority:
-    key = ec_key(seed, slug) if key is None else key
-    child = Authority(
-        slug=slug,
-        owner=parent.owner,
-        common_name=common_name,
-        name=_organization_name(organization, common_name),
-        key=key,
-        host=parent.host,
-        certificates=(),
-        chains=(),
-        not_before=span[0],
-        not_after=_last_second(span[1]),
-        operator="" if organization == parent.owner else organization,
-        policy=policy,
-    )
-    certificate = _certify(seed, parent, child, path_length, constraints)
-    return replace(
-        child,
-        certificates=(certificate,),
-        chains=tuple((certificate, *chain) for chain in parent.chains),
-    )
-
-
-def _cross_certify(
-    seed: Seed, signer: Authority, subject: Authority, span: tuple[datetime, datetime]
-) -> Authority:
-    """Another certificate for the same name and key, by ``signer`` (BR 7.1.2.2)."""
-    crossed = replace(
-        subject,
-        owner=signer.owner,
-        operator=subject.owner,
-        not_before=span[0],
-        not_after=_last_second(span[1]),
-    )
-    certificate = _certify(seed, signer, crossed, 1, None)
-    return replace(
-        crossed,
-        certificates=(certificate, *subject.certificates),
-        chains=((certificate, *signer.chains[0]), *subject.chains),
-    )
-
-
-def _certify(
-    seed: Seed,
-    parent: Authority,
-    child: Authority,
-    path_length: int,
-    constraints: Extension | None,
-) -> bytes:
-    profile = [
-        extensions.ca_constraints(path_length),
-        extensions.key_usage(extensions.KEY_CERT_SIGN, extensions.CRL_SIGN),
-        extensions.extended_key_usage(extensions.SERVER_AUTH),
-        extensions.policies(child.policy),
-        extensions.crl_distribution_point(parent.crl_url),
-        extensions.ca_issuers(parent.certificate_url),
-        extensions.authority_key_identifier(parent.key.identifier),
-        extensions.subject_key_identifier(child.key.identifier),
-    ]
-    if constraints is not None:
-        profile.append(constraints)
-    template = Template(
-        issuer=parent.name,
-        subject=child.name,
-        serial=_serial(seed, f"{parent.slug}/{child.slug}"),
-        not_before=child.not_before,
-        not_after=child.not_after,
-        spki=child.key.spki,
-        extensions=tuple(profile),
-    )
-    return issue(template, parent.key)

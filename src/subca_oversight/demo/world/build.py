@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_der_x509_certificate
 
-from subca_oversight.demo.world.authorities import Authority
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.ccadb import pem_csvs, records_csv
 from subca_oversight.demo.world.crl import RevokedSerial, sign_crl
 from subca_oversight.demo.world.description import describe_world

@@ -17,7 +17,8 @@ from datetime import date, datetime
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_der_x509_certificate
 
-from subca_oversight.demo.world.authorities import CAMPUS, Authority, Hierarchy
+from subca_oversight.demo.world.authorities import CAMPUS, Hierarchy
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.certificate import fingerprint
 
 _AUDITS = ("Standard", "NetSec", "TLS BR", "TLS EVG", "Code Signing", "S/MIME BR", "VMC")
@@ -106,6 +107,7 @@ _POINT_IN_TIME = AuditDates(date(2026, 5, 8), date(2026, 5, 8), date(2026, 6, 30
 _REPORT_DUE = AuditDates(date(2024, 10, 1), date(2025, 9, 30), date(2025, 12, 19))
 _FRESH_POLICY = date(2026, 6, 15)
 STALE_POLICY = date(2025, 8, 1)
+OUTDATED_POLICY = date(2025, 11, 5)
 
 
 def records_csv(hierarchy: Hierarchy) -> bytes:
@@ -154,7 +156,9 @@ def _rows(world: Hierarchy) -> Iterable[dict[str, str]]:
     yield _row(world.harbor, "A100011", root, _audited(lapsed), harbor)
     yield _row(world.harbor_expired, "A100012", root, _audited(full), harbor)
     yield _row(world.harbor_next, "A100013", root, _audited(full), harbor)
-    yield _row(world.meridian, "A100021", root, _INHERITED, meridian)
+    # Nobody told the signing CA of the version after this one.
+    outdated = _policy("meridian", OUTDATED_POLICY, world.meridian.host)
+    yield _row(world.meridian, "A100021", root, _INHERITED, outdated)
     yield _row(
         world.meridian,
         "A100022",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from subca_oversight.demo.world import der, extensions
-from subca_oversight.demo.world.authorities import Authority
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.extensions import Extension
 
 _REASON_CODE = "2.5.29.21"

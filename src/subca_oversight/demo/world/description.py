@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cryptography.x509 import load_der_x509_certificate
 
-from subca_oversight.demo.world.authorities import Authority
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.certificate import fingerprint, unit_id
 from subca_oversight.demo.world.ct_log import PRECERT_ENTRY, UNKNOWN_ENTRY
 from subca_oversight.demo.world.issuance import Issuance
@@ -157,12 +157,20 @@ def _planted_records(world: World) -> Iterator[PlantedFault]:
             1,
         ),
         (
+            "policy-documents-stale",
+            MERIDIAN,
+            "record",
+            hierarchy.meridian,
+            "CP/CPS of 2025-11-05, though version 7.0 of 2026-03-30 is published",
+            2,
+        ),
+        (
             "subordinate-expiring",
             CAMPUS,
             "authority",
             hierarchy.campus,
             "CA certificate ends 2027-01-17; twin's 2029-02-02",
-            2,
+            1,
         ),
     )
     for check, subordinate, kind, authority, description, stage in faults:

@@ -83,7 +83,7 @@ def policies(*identifiers: str) -> Extension:
 
 def dns_names(names: Iterable[str], *, critical: bool = False) -> Extension:
     """SubjectAltName; critical where the subject is empty (RFC 5280 4.2.1.6)."""
-    encoded = (der.implicit(_DNS_NAME, name.encode()) for name in names)
+    encoded = (der.implicit(_DNS_NAME, name.encode("latin-1")) for name in names)
     return Extension("2.5.29.17", der.sequence(*encoded), critical=critical)
 
 

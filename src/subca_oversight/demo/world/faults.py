@@ -1,19 +1,19 @@
 """Certificates that are wrong on purpose, each beside a twin that differs in that one respect.
 
-A pair shares its subscriber, names, instants and key wherever the fault is not in them, so that a
-check which reports the twin reports it for the wrong reason.
+Each fault breaks one rule that a check of this program, or the linter, is there to see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from subca_oversight.demo.world import der, extensions
-from subca_oversight.demo.world.authorities import Authority, Hierarchy
+from subca_oversight.demo.world.authorities import Hierarchy
+from subca_oversight.demo.world.bench import Bench, Fault, at
 from subca_oversight.demo.world.extensions import DV_POLICY, OV_POLICY, PRIVATE_POLICY
 from subca_oversight.demo.world.keys import ec_key, fermat_spki, roca_spki, rsa_spki
 from subca_oversight.demo.world.leaves import (
@@ -26,84 +26,19 @@ from subca_oversight.demo.world.leaves import (
 from subca_oversight.demo.world.order import (
     RETIRED,
     RFC6962,
-    STATIC,
     Order,
     last_moment,
     random_serial,
 )
 from subca_oversight.demo.world.randomness import Seed
 
-COMMON_NAME = "2.5.4.3"
+_COMMON_NAME = "2.5.4.3"
 _ORGANIZATIONAL_UNIT = "2.5.4.11"
-_ORGANIZATION = (("2.5.4.6", "NL"), ("2.5.4.7", "Delft"), ("2.5.4.10", "Fault Line Surveys"))
-_THREE_LOGS = (RFC6962, STATIC, RETIRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A planted fault of the issuance, its orders, and those of its twin."""
-
-    check: str
-    description: str
-    orders: tuple[Order, ...]
-    twins: tuple[Order, ...]
-    code: str = ""
-    """What a linter calls it, where only a linter sees it."""
-
-
-class _Bench:
-    """Makes the clean order that both of a pair start from."""
-
-    def __init__(self, seed: Seed, hierarchy: Hierarchy) -> None:
-        self.seed = seed
-        self.hierarchy = hierarchy
-
-    def order(
-        self,
-        subordinate: str,
-        label: str,
-        submitted: datetime,
-        *,
-        days: int = 90,
-        issuer: Authority | None = None,
-    ) -> Order:
-        """A clean order whose precertificate and final certificate go to both logs."""
-        issuers = {
-            HARBOR: self.hierarchy.harbor,
-            MERIDIAN: self.hierarchy.meridian,
-            CAMPUS: self.hierarchy.campus,
-        }
-        issuer = issuers[subordinate] if issuer is None else issuer
-        not_before = submitted - timedelta(hours=1)
-        return Order(
-            label=f"{subordinate}/{label}/twin",
-            subordinate=subordinate,
-            issuer=issuer,
-            names=(f"{label}.{DOMAINS[subordinate]}",),
-            submitted=submitted,
-            not_before=not_before,
-            not_after=last_moment(not_before, days),
-            spki=ec_key(self.seed, f"{subordinate}/{label}").spki,
-            serial=random_serial(self.seed, f"{subordinate}/{label}/twin"),
-            subject=_ORGANIZATION if issuer.policy == OV_POLICY else (),
-            policies=(issuer.policy,),
-            sct_logs=_THREE_LOGS,
-            final_logs=(RFC6962, STATIC),
-        )
-
-    def spoiled(self, twin: Order) -> Order:
-        """The same order under a serial of its own, to be broken in one respect."""
-        label = twin.label.removesuffix("twin") + "fault"
-        return replace(twin, label=label, serial=random_serial(self.seed, label))
-
-
-def _at(month: int, day: int, hour: int = 10) -> datetime:
-    return datetime(2026, month, day, hour, 0, 0, tzinfo=UTC)
 
 
 def planted_faults(seed: Seed, hierarchy: Hierarchy) -> Iterator[Fault]:
     """Every fault that shows in certificates."""
-    bench = _Bench(seed, hierarchy)
+    bench = Bench(seed, hierarchy)
     yield from _validity_faults(bench)
     yield from _date_faults(bench)
     yield from _identity_faults(bench)
@@ -112,11 +47,11 @@ def planted_faults(seed: Seed, hierarchy: Hierarchy) -> Iterator[Fault]:
     yield from _malformed_faults(bench)
 
 
-def _validity_faults(bench: _Bench) -> Iterator[Fault]:
-    twin = bench.order(HARBOR, "validity-day", _at(6, 10), days=200)
+def _validity_faults(bench: Bench) -> Iterator[Fault]:
+    twin = bench.order(HARBOR, "validity-day", at(6, 10), days=200)
     fault = replace(bench.spoiled(twin), not_after=last_moment(twin.not_before, 201))
     yield Fault("validity-limit", "201 days, issued after 2026-03-15; twin 200", (fault,), (twin,))
-    twin = bench.order(MERIDIAN, "validity-second", _at(7, 8), days=200)
+    twin = bench.order(MERIDIAN, "validity-second", at(7, 8), days=200)
     fault = replace(
         bench.spoiled(twin), not_after=last_moment(twin.not_before, 200, extra_seconds=1)
     )
@@ -126,8 +61,8 @@ def _validity_faults(bench: _Bench) -> Iterator[Fault]:
         (fault,),
         (twin,),
     )
-    twin = bench.order(HARBOR, "validity-evidence", _at(3, 14, 9), days=398)
-    fault = replace(bench.spoiled(twin), submitted=_at(3, 15, 9))
+    twin = bench.order(HARBOR, "validity-evidence", at(3, 14, 9), days=398)
+    fault = replace(bench.spoiled(twin), submitted=at(3, 15, 9))
     yield Fault(
         "validity-limit",
         "398 days, notBefore on 2026-03-14 but SCTs of 2026-03-15; twin's SCTs of 2026-03-14",
@@ -136,20 +71,20 @@ def _validity_faults(bench: _Bench) -> Iterator[Fault]:
     )
 
 
-def _date_faults(bench: _Bench) -> Iterator[Fault]:
-    for subordinate, submitted in ((HARBOR, _at(8, 3)), (CAMPUS, _at(10, 5))):
+def _date_faults(bench: Bench) -> Iterator[Fault]:
+    for subordinate, submitted in ((HARBOR, at(8, 3)), (CAMPUS, at(10, 5))):
         twin = _dated(bench.order(subordinate, "backdated", submitted), hours=-47)
         fault = _dated(bench.spoiled(twin), hours=-60)
         yield Fault(
             "backdated", "notBefore 60 h before its latest SCT; twin 47 h", (fault,), (twin,)
         )
-    twin = _dated(bench.order(MERIDIAN, "postdated", _at(9, 7)), hours=40)
+    twin = _dated(bench.order(MERIDIAN, "postdated", at(9, 7)), hours=40)
     fault = _dated(bench.spoiled(twin), hours=72)
     yield Fault("postdated", "notBefore 72 h after it was logged; twin 40 h", (fault,), (twin,))
     twin = bench.order(
-        HARBOR, "after-expiry", _at(7, 20), days=30, issuer=bench.hierarchy.harbor_expired
+        HARBOR, "after-expiry", at(7, 20), days=30, issuer=bench.hierarchy.harbor_expired
     )
-    submitted = _at(9, 15)
+    submitted = at(9, 15)
     fault = replace(
         bench.spoiled(twin),
         submitted=submitted,
@@ -169,8 +104,8 @@ def _dated(order: Order, *, hours: int) -> Order:
     return replace(order, not_before=not_before, not_after=last_moment(not_before, 90))
 
 
-def _identity_faults(bench: _Bench) -> Iterator[Fault]:
-    twin = bench.order(HARBOR, "mismatch-name", _at(6, 24))
+def _identity_faults(bench: Bench) -> Iterator[Fault]:
+    twin = bench.order(HARBOR, "mismatch-name", at(6, 24))
     fault = replace(bench.spoiled(twin), final_names=(*twin.names, f"late.{DOMAINS[HARBOR]}"))
     yield Fault(
         "precertificate-mismatch",
@@ -178,7 +113,7 @@ def _identity_faults(bench: _Bench) -> Iterator[Fault]:
         (fault,),
         (twin,),
     )
-    twin = bench.order(MERIDIAN, "mismatch-date", _at(10, 19))
+    twin = bench.order(MERIDIAN, "mismatch-date", at(10, 19))
     fault = replace(bench.spoiled(twin), final_not_after=twin.not_after - timedelta(seconds=1))
     yield Fault(
         "precertificate-mismatch",
@@ -186,7 +121,7 @@ def _identity_faults(bench: _Bench) -> Iterator[Fault]:
         (fault,),
         (twin,),
     )
-    twin = bench.order(HARBOR, "serial-pair", _at(7, 1))
+    twin = bench.order(HARBOR, "serial-pair", at(7, 1))
     first = bench.spoiled(twin)
     second = _sibling(first, f"other.{DOMAINS[HARBOR]}")
     other = replace(
@@ -199,7 +134,7 @@ def _identity_faults(bench: _Bench) -> Iterator[Fault]:
         (first, second),
         (twin, other),
     )
-    twin = replace(bench.order(MERIDIAN, "serial-precert", _at(11, 4)), final_logs=())
+    twin = replace(bench.order(MERIDIAN, "serial-precert", at(11, 4)), final_logs=())
     first = bench.spoiled(twin)
     second = _sibling(first, f"other.{DOMAINS[MERIDIAN]}")
     other = replace(
@@ -223,44 +158,44 @@ def _sibling(order: Order, name: str) -> Order:
     )
 
 
-def _key_faults(bench: _Bench) -> Iterator[Fault]:
+def _key_faults(bench: Bench) -> Iterator[Fault]:
     seed = bench.seed
     twin = replace(
-        bench.order(CAMPUS, "key-rsa-1024", _at(8, 20)), spki=shared_rsa_spki(seed, CAMPUS)
+        bench.order(CAMPUS, "key-rsa-1024", at(8, 20)), spki=shared_rsa_spki(seed, CAMPUS)
     )
     fault = replace(bench.spoiled(twin), spki=rsa_spki(seed, "short", 1024))
     yield Fault("key-size", "RSA modulus of 1,024 bits; twin 2,048", (fault,), (twin,))
-    twin = bench.order(HARBOR, "key-p224", _at(10, 12))
+    twin = bench.order(HARBOR, "key-p224", at(10, 12))
     fault = replace(bench.spoiled(twin), spki=ec_key(seed, "p224", ec.SECP224R1()).spki)
     yield Fault("key-size", "key on P-224; twin on P-256", (fault,), (twin,))
     twin = replace(
-        bench.order(MERIDIAN, "key-fermat", _at(6, 17)), spki=shared_rsa_spki(seed, MERIDIAN)
+        bench.order(MERIDIAN, "key-fermat", at(6, 17)), spki=shared_rsa_spki(seed, MERIDIAN)
     )
     fault = replace(bench.spoiled(twin), spki=fermat_spki(seed, "fermat"))
     yield Fault(
         "weak-key", "RSA modulus of two neighboring primes (Fermat); twin sound", (fault,), (twin,)
     )
-    twin = replace(bench.order(HARBOR, "key-roca", _at(11, 9)), spki=shared_rsa_spki(seed, HARBOR))
+    twin = replace(bench.order(HARBOR, "key-roca", at(11, 9)), spki=shared_rsa_spki(seed, HARBOR))
     fault = replace(bench.spoiled(twin), spki=roca_spki(seed, "roca"))
     yield Fault("weak-key", "RSA modulus of the ROCA structure; twin sound", (fault,), (twin,))
 
 
-def _content_faults(bench: _Bench) -> Iterator[Fault]:
-    for subordinate, submitted in ((HARBOR, _at(7, 14)), (CAMPUS, _at(9, 2))):
+def _content_faults(bench: Bench) -> Iterator[Fault]:
+    for subordinate, submitted in ((HARBOR, at(7, 14)), (CAMPUS, at(9, 2))):
         order = bench.order(subordinate, "common-name", submitted)
-        twin = replace(order, subject=((COMMON_NAME, order.names[0]),))
-        absent = ((COMMON_NAME, f"elsewhere.{DOMAINS[subordinate]}"),)
+        twin = replace(order, subject=((_COMMON_NAME, order.names[0]),))
+        absent = ((_COMMON_NAME, f"elsewhere.{DOMAINS[subordinate]}"),)
         yield Fault(
             "common-name-not-in-sans",
             "commonName that is none of the subjectAltNames; twin's is",
             (replace(bench.spoiled(twin), subject=absent),),
             (twin,),
         )
-    twin = bench.order(HARBOR, "policies-two", _at(6, 29))
+    twin = bench.order(HARBOR, "policies-two", at(6, 29))
     fault = replace(bench.spoiled(twin), policies=(DV_POLICY, OV_POLICY))
     yield Fault("reserved-policy-count", "two reserved policy OIDs; twin one", (fault,), (twin,))
     twin = replace(
-        bench.order(CAMPUS, "policies-none", _at(11, 2), days=45),
+        bench.order(CAMPUS, "policies-none", at(11, 2), days=45),
         policies=(DV_POLICY, PRIVATE_POLICY),
     )
     fault = replace(bench.spoiled(twin), policies=(PRIVATE_POLICY,))
@@ -270,7 +205,7 @@ def _content_faults(bench: _Bench) -> Iterator[Fault]:
         (fault,),
         (twin,),
     )
-    twin = bench.order(CAMPUS, "lint-under-score", _at(8, 11))
+    twin = bench.order(CAMPUS, "lint-under-score", at(8, 11))
     fault = replace(
         bench.spoiled(twin), names=(twin.names[0].replace("under-score", "under_score"),)
     )
@@ -281,7 +216,16 @@ def _content_faults(bench: _Bench) -> Iterator[Fault]:
         (twin,),
         "cabf.serverauth.invalid_dnsname_syntax",
     )
-    twin = bench.order(MERIDIAN, "lint-unit", _at(9, 29))
+    twin = bench.order(HARBOR, "lint-serial", at(10, 2))
+    fault = bench.spoiled(twin)
+    yield Fault(
+        "pkilint",
+        "negative serial number; twin's is positive",
+        (replace(fault, serial=-fault.serial),),
+        (twin,),
+        "pkix.certificate_serial_number_out_of_range",
+    )
+    twin = bench.order(MERIDIAN, "lint-unit", at(9, 29))
     fault = replace(bench.spoiled(twin), subject=(*twin.subject, (_ORGANIZATIONAL_UNIT, "Sales")))
     yield Fault(
         "pkilint",
@@ -292,29 +236,26 @@ def _content_faults(bench: _Bench) -> Iterator[Fault]:
     )
 
 
-def _malformed_faults(bench: _Bench) -> Iterator[Fault]:
-    twin = bench.order(HARBOR, "malformed-repeat", _at(8, 26))
+def _malformed_faults(bench: Bench) -> Iterator[Fault]:
+    twin = bench.order(HARBOR, "malformed-repeat", at(8, 26))
     repeated = extensions.extended_key_usage(extensions.SERVER_AUTH)
     fault = replace(bench.spoiled(twin), extra_extensions=(repeated,))
     yield Fault("certificate-unparseable", "extendedKeyUsage twice; twin once", (fault,), (twin,))
-    twin = bench.order(MERIDIAN, "malformed-time", _at(10, 27))
+    twin = bench.order(MERIDIAN, "malformed-time", at(10, 27))
     thirteenth_month = der.tlv(der.UTC_TIME, b"271301000000Z")
     fault = replace(
         bench.spoiled(twin),
         validity=der.sequence(der.time(twin.not_before), thirteenth_month),
     )
     yield Fault("certificate-unparseable", "notAfter in a thirteenth month", (fault,), (twin,))
-    twin = bench.order(CAMPUS, "malformed-serial", _at(6, 4))
-    fault = bench.spoiled(twin)
+    twin = bench.order(CAMPUS, "malformed-name", at(6, 4))
+    fault = replace(bench.spoiled(twin), names=(f"m\u00e4lformed-name.{DOMAINS[CAMPUS]}",))
     yield Fault(
-        "certificate-unparseable",
-        "negative serial number; twin's is positive",
-        (replace(fault, serial=-fault.serial),),
-        (twin,),
+        "certificate-unparseable", "dNSName that is no IA5String; twin's is", (fault,), (twin,)
     )
 
 
 def spoiled_order(seed: Seed, hierarchy: Hierarchy) -> Order:
     """A sound certificate whose precertificate the log got wrong, seen nowhere else."""
-    order = _Bench(seed, hierarchy).order(HARBOR, "spoiled", _at(7, 27))
+    order = Bench(seed, hierarchy).order(HARBOR, "spoiled", at(7, 27))
     return replace(order, sct_logs=(RFC6962, RETIRED), final_logs=(), spoils_precertificate=True)

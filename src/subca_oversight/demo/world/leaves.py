@@ -14,7 +14,8 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from subca_oversight.demo.world.authorities import CAMPUS_DOMAIN, Authority, Hierarchy
+from subca_oversight.demo.world.authorities import CAMPUS_DOMAIN, Hierarchy
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.extensions import OV_POLICY
 from subca_oversight.demo.world.keys import ec_key, rsa_spki
 from subca_oversight.demo.world.order import (

@@ -104,9 +104,13 @@ class WorldManifest:
     planted: tuple[PlantedFault, ...]
     unconfirmed: tuple[UnconfirmedEntry, ...]
     clean_units: tuple[str, ...]
-    """Units of the subordinates without a planted fault, sorted; the twins are among them."""
+    """Units of the subordinates without a planted fault, sorted; the twins are among them.
+
+    No MUST is broken in them. Some do what is merely advised against: a commonName, or the last
+    permitted day of validity.
+    """
     clean_authorities: tuple[str, ...]
-    """SHA-256 of CA certificates that no check may report."""
+    """SHA-256 of CA certificates that no check may report, nor their CCADB records."""
     malformed_entries: tuple[tuple[str, int], ...]
     """(log id, index) of entries of an unknown type."""
     logs: tuple[LogSummary, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from subca_oversight.demo.world import der, extensions
-from subca_oversight.demo.world.authorities import Authority
+from subca_oversight.demo.world.authority import Authority
 from subca_oversight.demo.world.certificate import Template, unit_id
 from subca_oversight.demo.world.extensions import Extension
 from subca_oversight.demo.world.randomness import Seed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from subca_oversight.demo.world.authorities import CAMPUS, HARBOR, MERIDIAN, SIGNING_CA
-from subca_oversight.demo.world.ccadb import STALE_POLICY
+from subca_oversight.demo.world.ccadb import OUTDATED_POLICY, STALE_POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,12 @@ DOCUMENTS = (
         ),
     ),
     PolicyDocument(
-        "meridian", MERIDIAN, (("7.0", date(2026, 3, 30), "Reuse periods of SC-081 adopted"),)
+        "meridian",
+        MERIDIAN,
+        (
+            ("6.9", OUTDATED_POLICY, "Annual review"),
+            ("7.0", date(2026, 3, 30), "Reuse periods of SC-081 adopted"),
+        ),
     ),
     PolicyDocument("campus", CAMPUS, (("2.1", STALE_POLICY, "Mass revocation plan"),)),
 )

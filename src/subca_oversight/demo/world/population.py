@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from subca_oversight.demo.world import authorities, leaves
-from subca_oversight.demo.world.authorities import Authority, Hierarchy, build_hierarchy
+from subca_oversight.demo.world.authorities import Hierarchy, build_hierarchy
+from subca_oversight.demo.world.authority import Authority
+from subca_oversight.demo.world.bench import Fault
 from subca_oversight.demo.world.ct_log import UNKNOWN_ENTRY, X509_ENTRY, Log
-from subca_oversight.demo.world.faults import Fault, planted_faults, spoiled_order
+from subca_oversight.demo.world.faults import planted_faults, spoiled_order
 from subca_oversight.demo.world.issuance import Deposit
 from subca_oversight.demo.world.leaves import bystander_orders, clean_orders
 from subca_oversight.demo.world.log_list import world_logs
