@@ -5,7 +5,7 @@ trusted. BR 6.3.2 lowers the limit step by step (SC-081; earlier steps: ballot 1
 counts the inclusive last second, and every second beyond a whole day of 86,400 s is another day.
 The limit is that of the day of signing, by SCTs and log entries and not by notBefore, which may lie
 48 hours before: where both a stricter and a laxer limit may have been in force, the notice
-``issuance_date_uncertain`` says so. The advice to stay a day below the limit is no finding.
+``issuance_date_uncertain`` says so.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ LIMITS = (
     (datetime(2029, 3, 15, tzinfo=UTC), 47),
 )
 """Signed at or after, limit in days."""
+RECOMMENDED_SINCE = datetime(2020, 9, 1, tzinfo=UTC)
+"""Since then BR 6.3.2 also says SHOULD NOT to the last permitted day."""
 _DAY = timedelta(days=1)
 
 
@@ -61,6 +63,13 @@ def validity_limit(certificate: CertificateFacts) -> Iterator[Breach]:
             f" fell to {strictest} days in between",
             key=ISSUANCE_DATE_UNCERTAIN,
             severity=Severity.NOTICE,
+            revocation=Revocation.NONE,
+        )
+    elif days == laxest == strictest and first >= RECOMMENDED_SINCE:
+        yield Breach(
+            f"{span}; that is the last permitted day, which BR 6.3.2 advises against",
+            key="recommended",
+            severity=Severity.SHOULD,
             revocation=Revocation.NONE,
         )
 
