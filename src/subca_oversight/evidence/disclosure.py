@@ -12,9 +12,9 @@ from sqlmodel import Session, col
 
 from subca_oversight.evidence.audits import find_audit_freshness
 from subca_oversight.model.audit import AuditFreshness, CertificateRecord
-from subca_oversight.model.subordinate import Relation, Subordinate
+from subca_oversight.model.subordinate import KeyProvenance, Relation, Subordinate
 from subca_oversight.sources.ccadb.records import load_records
-from subca_oversight.store.tables import AuthorityCertificateRow, CcadbSnapshotRow
+from subca_oversight.store.tables import AuthorityCertificateRow, CcadbSnapshotRow, WatchedKeyRow
 
 RECORDS = "records"
 
@@ -39,13 +39,36 @@ def load_audits(
     snapshot = find_snapshot(session, as_of=as_of)
     if snapshot is None:
         return []
-    authorities = session.scalars(
-        select(AuthorityCertificateRow).where(
-            col(AuthorityCertificateRow.anchor) == subordinate.anchor
-        )
-    )
-    certificates = {row.sha256: row.der for row in authorities}
+    certificates = {row.sha256: row.der for row in find_overseen(session, subordinate.anchor)}
     return _judge(snapshot, certificates, subordinate.relation, as_of=as_of)
+
+
+def find_overseen(session: Session, anchor: str) -> list[AuthorityCertificateRow]:
+    """The CA certificates that the signing CA answers for, by SHA-256.
+
+    Those configured, and those of issuing CAs below them; not what others signed for the same key.
+    """
+    rows = session.execute(
+        select(AuthorityCertificateRow, WatchedKeyRow)
+        .join(
+            WatchedKeyRow,
+            col(WatchedKeyRow.spki_sha256) == col(AuthorityCertificateRow.spki_sha256),
+        )
+        .where(col(AuthorityCertificateRow.anchor) == anchor)
+        .order_by(col(AuthorityCertificateRow.sha256))
+    ).all()
+    configured = KeyProvenance.CONFIGURATION
+    return [
+        certificate
+        for certificate, key in rows
+        if certificate.provenance is configured or key.provenance is not configured
+    ]
+
+
+def load_disclosed(session: Session, *, as_of: datetime) -> tuple[CertificateRecord, ...]:
+    """Every record of the last export accepted at or before ``as_of``; empty where none was."""
+    snapshot = find_snapshot(session, as_of=as_of)
+    return () if snapshot is None else _parse(snapshot.sha256, snapshot.body)
 
 
 def _judge(

@@ -35,8 +35,8 @@ JOBS: dict[str, Job] = {
     job.name: job
     for job in (
         Job("log-lists", load_log_lists, _HOUR, "load the lists of logs"),
-        Job("harvest", harvest, 300.0, "read the logs and keep what is verified"),
         Job("ccadb", import_ccadb, _DAY, "import the CCADB exports"),
+        Job("harvest", harvest, 300.0, "read the logs and keep what is verified"),
         Job("lint", lint_all, 600.0, "lint new certificates"),
         Job("checks", check_all, 600.0, "run the checks over what is new"),
         Job("clocks", run_clocks, 900.0, "expire decisions and watch deadlines"),

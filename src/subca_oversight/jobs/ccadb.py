@@ -9,10 +9,17 @@ from datetime import datetime
 from pathlib import Path
 
 from subca_oversight.errors import ConfigurationError, OversightError
+from subca_oversight.evidence.descendants import register_descendants
 from subca_oversight.evidence.disclosure import RECORDS, find_snapshot
 from subca_oversight.http import Limits, Origin
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
 from subca_oversight.jobs.sources import record_failure, record_success
+from subca_oversight.model.subordinate import KeyProvenance
+from subca_oversight.sources.ccadb.certificates import (
+    Certificates,
+    index_certificates,
+    load_certificates,
+)
 from subca_oversight.sources.ccadb.records import (
     RecordSet,
     check_plausible_successor,
@@ -34,10 +41,38 @@ async def import_ccadb(context: JobContext) -> JobOutcome:
     try:
         content = await _fetch(context, source)
         detail = await asyncio.to_thread(_accept, context, source, content)
+        certificates = await _fetch_certificates(context)
+        found = await asyncio.to_thread(_learn, context, certificates)
     except OversightError as error:
         await asyncio.to_thread(_refuse, context, str(error))
         raise
-    return done(detail)
+    return done(f"{detail}; {found} CA certificates of watched keys learned")
+
+
+async def _fetch_certificates(context: JobContext) -> Certificates:
+    """Every configured PEM export, indexed by SHA-256."""
+    encoded: dict[str, str | bytes] = {}
+    paths: list[Path] = []
+    for source in context.settings.ccadb.certificates:
+        if "://" in source:
+            answer = await context.client.get(source, limits=_LIMITS, origin=Origin.OPERATOR)
+            encoded.update(index_certificates(answer.body, name=source))
+        else:
+            paths.append(Path(source))
+    if len(paths) == 0:
+        return Certificates(encoded)
+    certificates = await asyncio.to_thread(load_certificates, *paths)
+    return certificates.joined(encoded)
+
+
+def _learn(context: JobContext, certificates: Certificates) -> int:
+    with context.database.write() as session:
+        return register_descendants(
+            session,
+            certificates.readable(),
+            KeyProvenance.CCADB,
+            now=context.now(),
+        )
 
 
 async def _fetch(context: JobContext, source: str) -> bytes:

@@ -18,7 +18,7 @@ from subca_oversight.check.api import (
 )
 from subca_oversight.check.registry import Registry
 from subca_oversight.check.runner import run_checks
-from subca_oversight.evidence.disclosure import load_audits
+from subca_oversight.evidence.disclosure import find_overseen, load_audits
 from subca_oversight.evidence.harvest import malformed_entries_naming
 from subca_oversight.evidence.registration import load_authority_spans, load_subordinates
 from subca_oversight.evidence.units import load_units
@@ -36,7 +36,6 @@ from subca_oversight.model.finding import (
 from subca_oversight.model.subordinate import Subordinate
 from subca_oversight.store.tables import (
     AlertEventRow,
-    AuthorityCertificateRow,
     CheckCoverageRow,
     FindingRow,
     UnitRow,
@@ -156,11 +155,7 @@ def _judge_entries(context: JobContext, subordinate: Subordinate, tally: Tally) 
 def _check_authorities(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
     now = context.now()
     with context.database.read() as session:
-        rows = session.scalars(
-            select(AuthorityCertificateRow)
-            .where(col(AuthorityCertificateRow.anchor) == subordinate.anchor)
-            .order_by(col(AuthorityCertificateRow.sha256))
-        ).all()
+        rows = find_overseen(session, subordinate.anchor)
         audits = load_audits(session, subordinate, as_of=now)
     subjects: list[Subject] = [
         AuthorityFacts(

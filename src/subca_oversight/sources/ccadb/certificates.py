@@ -56,6 +56,17 @@ class Certificates(Mapping[str, bytes]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._encoded)
 
+    def joined(self, encoded: Mapping[str, str | bytes]) -> Certificates:
+        """These and others, encoded as in an export; the others win."""
+        return Certificates({**self._encoded, **encoded})
+
+    def readable(self) -> Iterator[bytes]:
+        """Every certificate that can be decoded and hashes to its key, as DER."""
+        for sha256 in self._encoded:
+            der = self.get(sha256)
+            if der is not None:
+                yield der
+
     def __len__(self) -> int:
         return len(self._encoded)
 
