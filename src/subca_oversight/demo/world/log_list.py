@@ -1,8 +1,10 @@
 """The log list, version 3, as browsers publish it, with a detached RSA signature.
 
 Beside the two logs that are served it names a retired log whose SCTs certificates carry, and a
-placeholder; both are at hosts that do not answer, so whoever polls them is found out. The served
-logs' addresses are known only once a port is, hence the signature is made when the world is served.
+placeholder; both are at hosts that do not answer, so whoever polls them is found out. Logs live
+under .internal, which nobody can register, since lists use the names reserved for examples for logs
+that do not exist. The served logs' addresses are known only once a port is, hence the signature is
+made when the world is served.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def world_logs(seed: Seed) -> dict[str, Log]:
             "Tideline 'Breakwater2026'",
             "Tideline",
             ec_key(seed, "log/rfc6962"),
-            "https://ct.tideline.example.com/breakwater2026/",
+            "https://ct.tideline.internal/breakwater2026/",
         ),
         Log(
             STATIC,
@@ -53,7 +55,7 @@ def world_logs(seed: Seed) -> dict[str, Log]:
             "Oldstone 'Menhir2026'",
             "Oldstone",
             ec_key(seed, "log/retired"),
-            "https://ct.oldstone.example.org/menhir2026/",
+            "https://ct.oldstone.internal/menhir2026/",
         ),
     )
     return {log.slug: log for log in logs}
@@ -124,9 +126,9 @@ def _template(seed: Seed, logs: Mapping[str, Log]) -> dict[str, object]:
         "version": "93.6",
         "log_list_timestamp": "2026-09-20T18:00:00Z",
         "operators": [
-            _operator(logs[RFC6962].operator, "tideline.example.com", [rfc6962], []),
-            _operator(logs[STATIC].operator, "cairn.example.net", [bogus], [static]),
-            _operator(logs[RETIRED].operator, "oldstone.example.org", [gone], []),
+            _operator(logs[RFC6962].operator, "tideline.internal", [rfc6962], []),
+            _operator(logs[STATIC].operator, "cairn.internal", [bogus], [static]),
+            _operator(logs[RETIRED].operator, "oldstone.internal", [gone], []),
         ],
     }
 
