@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from typing import Any
 
 from subca_oversight.demo.world.configuration import write_configuration
 from subca_oversight.demo.world.manifest import WorldManifest, load_manifest
-from subca_oversight.demo.world.site import Answer, Site, refusal
+from subca_oversight.demo.world.site import Answer, Interceptor, Site, refusal
 
 RECEIVED = "received.jsonl"
 _BODY_LIMIT = 4 << 20
@@ -32,10 +32,6 @@ class ReceivedWebhook:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-
-
-Interceptor = Callable[[str, Answer], Answer]
-"""Sees the request's path and query and the true answer; what it returns is sent."""
 
 
 class ServedWorld:

@@ -42,6 +42,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Interceptor = Callable[[str, Answer], Answer]
+"""Sees a request's path and query and the true answer; what it returns is sent."""
+
+
 class Site:
     """The world built in a directory, as it is seen at an address."""
 
