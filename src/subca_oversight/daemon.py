@@ -154,6 +154,8 @@ async def _schedule(daemon: _Daemon) -> AsyncIOScheduler:
             return {job: row.started_at for job, row in find_last_runs(session).items()}
 
     last = await asyncio.to_thread(load_last)
+    for name in JOBS:
+        daemon.metrics.show_job(name, last.get(name))
     for order, job in enumerate(JOBS.values()):
         seconds = daemon.context.settings.daemon.intervals.get(job.name, job.interval_seconds)
         due = now + timedelta(seconds=order)
