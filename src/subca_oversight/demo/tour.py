@@ -16,6 +16,7 @@ from sqlmodel import Session, col
 
 from subca_oversight.demo.server import ServedWorld
 from subca_oversight.demo.world.manifest import PlantedFault, WorldManifest
+from subca_oversight.evidence.registration import load_anchor
 from subca_oversight.findings.decisions import find_findings
 from subca_oversight.jobs.catalogue import JOBS, Job
 from subca_oversight.jobs.context import JobOutcome
@@ -64,10 +65,12 @@ def draw_samples(settings: Settings, at: datetime) -> None:
     """Draw one sample for every subordinate."""
     database = Database(settings.database_url)
     try:
-        for entry in settings.subordinate:
+        with database.read() as session:
+            anchors = [load_anchor(session, entry.name) for entry in settings.subordinate]
+        for anchor in anchors:
             draw_sample(
                 database,
-                entry.name,
+                anchor,
                 public_value=PUBLIC_VALUE,
                 population_end=at,
                 now=at,
