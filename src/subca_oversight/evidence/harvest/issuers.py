@@ -102,7 +102,7 @@ def load_chain(session: Session, fingerprints: Sequence[bytes]) -> tuple[bytes, 
             col(ChainCertificateRow.sha256).in_(names)
         )
     )
-    stored = dict(rows.tuples().all())
+    stored = {row[0]: row[1] for row in rows}
     chain: list[bytes] = []
     for name in names:
         if name not in stored:

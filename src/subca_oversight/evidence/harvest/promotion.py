@@ -361,7 +361,7 @@ def _unit_of(issuer_key_sha256: str, serial: bytes | None, octets: bytes) -> str
 
 def _watched_since(session: Session) -> dict[str, datetime]:
     rows = session.execute(select(col(WatchedKeyRow.spki_sha256), col(WatchedKeyRow.watched_since)))
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def _wrap(tbs: bytes) -> bytes:
