@@ -23,6 +23,7 @@ from subca_oversight.store.tables.certificates import (  # noqa: E402 - after th
 from subca_oversight.store.tables.findings import (  # noqa: E402
     FindingRow,
     FindingUnitRow,
+    FindingVersionRow,
     TransitionRow,
     WaiverRow,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "DrawRow",
     "FindingRow",
     "FindingUnitRow",
+    "FindingVersionRow",
     "JobRunRow",
     "LeaseRow",
     "LintResultRow",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import Connection, Index, event, insert, inspect
+from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
 
 from subca_oversight.model.finding import FindingState, Revocation, Severity, SubjectKind
@@ -36,6 +38,27 @@ class FindingRow(SQLModel, table=True):
     baseline: bool = False
     reproduced: bool = True
     rule_version: str = Field(max_length=64)
+
+
+class FindingVersionRow(SQLModel, table=True):
+    """What a finding said from an instant on, as far as re-runs may change it; rows are only added.
+
+    The finding's own row follows the rules and the evidence of the day, while a report as of an
+    earlier instant has to say what was said then. ``_keep_version`` writes it with every change.
+    """
+
+    __tablename__ = "finding_version"
+    __table_args__ = (Index("ix_finding_version_fingerprint_at", "fingerprint", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
+    fingerprint: str = Field(foreign_key="finding.fingerprint")
+    at: datetime
+    severity: Severity = Field(sa_type=enum_type(Severity))
+    requirement: str = Field(sa_type=SafeText)
+    revocation: Revocation = Field(sa_type=enum_type(Revocation))
+    message: str = Field(sa_type=SafeText)
+    deadline: datetime | None = None
+    baseline: bool
 
 
 class FindingUnitRow(SQLModel, table=True):
@@ -81,3 +104,23 @@ class WaiverRow(SQLModel, table=True):
     created_at: datetime
     expires: datetime
     revoked_at: datetime | None = None
+
+
+_VERSIONED = ("severity", "requirement", "revocation", "message", "deadline", "baseline")
+
+
+@event.listens_for(FindingRow, "after_insert")
+@event.listens_for(FindingRow, "after_update")
+def _keep_version(mapper: Mapper[FindingRow], connection: Connection, row: FindingRow) -> None:
+    """Keep what the finding says from ``last_seen`` on, if it changed."""
+    del mapper
+    attributes = inspect(row).attrs
+    if not any(attributes[name].history.has_changes() for name in _VERSIONED):
+        return
+    connection.execute(
+        insert(FindingVersionRow).values(
+            fingerprint=row.fingerprint,
+            at=row.last_seen,
+            **{name: getattr(row, name) for name in _VERSIONED},
+        )
+    )

@@ -497,6 +497,37 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "finding_version",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("fingerprint", AutoString(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column(
+            "severity",
+            sa.Enum("violation", "should", "notice", name="severity", native_enum=False, length=32),
+            nullable=False,
+        ),
+        sa.Column("requirement", SafeText(), nullable=False),
+        sa.Column(
+            "revocation",
+            sa.Enum("24h", "5d", "7d?", "none", name="revocation", native_enum=False, length=32),
+            nullable=False,
+        ),
+        sa.Column("message", SafeText(), nullable=False),
+        sa.Column("deadline", UTCDateTime(), nullable=True),
+        sa.Column("baseline", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["fingerprint"],
+            ["finding.fingerprint"],
+            name=op.f("fk_finding_version_fingerprint_finding"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_finding_version")),
+    )
+    with op.batch_alter_table("finding_version", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_finding_version_fingerprint_at", ["fingerprint", "at"], unique=False
+        )
+
+    op.create_table(
         "finding_unit",
         sa.Column("fingerprint", AutoString(), nullable=False),
         sa.Column("unit_id", AutoString(length=64), nullable=False),
