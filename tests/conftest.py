@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from subca_oversight.store.database import Database
+from tests.databases import postgres_database, sqlite_database
 
 settings.register_profile("project", derandomize=True, deadline=None)
 settings.load_profile("project")
@@ -29,3 +34,14 @@ def postgres_url() -> str:
     if url is None:
         pytest.skip("SUBCA_TEST_POSTGRES names no server; .ci/run starts one")
     return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database with the schema in place: each test that asks runs on both engines."""
+    if request.param == "sqlite":
+        with sqlite_database(tmp_path) as opened:
+            yield opened
+    else:
+        with postgres_database(request.getfixturevalue("postgres_url")) as opened:
+            yield opened
