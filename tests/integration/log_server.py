@@ -126,6 +126,8 @@ class FaultyLog:
     max_page: int = 1000
     align: bool = False
     gzip: bool = False
+    compressed: bool = False
+    """Whether bodies are compressed already."""
     size: int | None = None
     """Size of the head that is served; all leaves when None."""
     timestamp: int = 1_800_000_000_000
@@ -355,6 +357,7 @@ def _connection(
                 coding = b""
                 if log.gzip and status == 200:
                     body = gzip.compress(body, 1)
+                if (log.gzip or log.compressed) and status == 200:
                     coding = b"Content-Encoding: gzip\r\n"
                 writer.write(
                     b"HTTP/1.1 %d x\r\n%bContent-Length: %d\r\n\r\n" % (status, coding, len(body))
