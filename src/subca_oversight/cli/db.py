@@ -39,7 +39,7 @@ def check(context: click.Context) -> None:
     """Look for damage: structure, foreign keys, schema version."""
     from subca_oversight.store.schema import check_database
 
-    with invocation_of(context).open_database() as database:
+    with invocation_of(context).open_database(create=False) as database:
         problems = check_database(database)
         click.echo("\n".join(problems) if len(problems) > 0 else f"{database.location}: good")
     if len(problems) > 0:
@@ -55,7 +55,7 @@ def backup(context: click.Context, target: Path) -> None:
 
     if target.exists():
         raise ConfigurationError(f"{target}: exists already; name a new file")
-    with invocation_of(context).open_database() as database:
+    with invocation_of(context).open_database(create=False) as database:
         backup_database(database, target)
     click.echo(f"copied to {target}")
 
@@ -70,7 +70,7 @@ def copy(context: click.Context, url: str) -> None:
 
     target = Database(url)
     try:
-        with invocation_of(context).open_database() as source:
+        with invocation_of(context).open_database(create=False) as source:
             rows = copy_database(source, target)
     finally:
         target.close()

@@ -38,15 +38,17 @@ class Invocation:
         return load_settings(self.configuration)
 
     @contextmanager
-    def open_database(self, settings: Settings | None = None) -> Iterator[Database]:
-        """The configured database, with its schema checked. Raises StoreError."""
+    def open_database(
+        self, settings: Settings | None = None, *, create: bool = True
+    ) -> Iterator[Database]:
+        """The configured database, with its schema checked, or made. Raises StoreError."""
         from subca_oversight.store.database import Database
         from subca_oversight.store.schema import ensure_schema
 
         chosen = self.load_settings() if settings is None else settings
         database = Database(chosen.database_url)
-        ensure_schema(database)
         try:
+            ensure_schema(database, create=create)
             yield database
         finally:
             database.close()

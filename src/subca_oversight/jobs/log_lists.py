@@ -73,12 +73,12 @@ def _accept(context: JobContext, entry: LogListSettings, fetched: FetchedLogList
         detail = f"version {row.version}, {len(new.logs)} logs"
         if len(new.problems) > 0:
             detail += f"; unusable entries: {'; '.join(new.problems[:5])}"
-        record_success(session, f"log-list {entry.source}"[:64], now=now, detail=detail)
+        record_success(session, f"log-list {entry.source}", now=now, detail=detail)
 
 
 def _refuse(context: JobContext, entry: LogListSettings, reason: str) -> None:
     with context.database.write() as session:
-        record_failure(session, f"log-list {entry.source}"[:64], reason, now=context.now())
+        record_failure(session, f"log-list {entry.source}", reason, now=context.now())
 
 
 def _merge(context: JobContext) -> list[Log]:

@@ -3,11 +3,14 @@
 SQLite begins every writing transaction with ``BEGIN IMMEDIATE`` (a deferred one loses updates
 silently), runs with ``synchronous=FULL``, and takes a file lock beside the database around every
 writing transaction and checkpoint: releases before 3.51.3 can corrupt a WAL database when two
-connections write and checkpoint at the same moment. PostgreSQL needs none of this.
+connections write and checkpoint at the same moment. On PostgreSQL an advisory lock gives the same
+promise, since READ COMMITTED would lose an update that two transactions read before they write; and
+readers ask for REPEATABLE READ, since each of their statements would otherwise see another state.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -17,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
@@ -28,6 +31,8 @@ _READ_ONLY = "subca_read_only"
 _CHECKPOINT_BYTES = 16 * 1024 * 1024
 """Size of the write-ahead log above which a writer checkpoints after its transaction."""
 _BUSY_SECONDS = 30
+_ONE_WRITER = 0x73756263610001
+"""Key of the advisory lock that every writing transaction takes on PostgreSQL."""
 _ADVICE = (
     (("disk is full", "no space"), "free space on its disk; nothing was lost"),
     (("readonly", "read-only"), "make the database and its folder writable for this user"),
@@ -35,6 +40,7 @@ _ADVICE = (
     (("locked",), "another program holds it"),
     (("no such table", "does not exist"), "run: subca-oversight db upgrade"),
     (("malformed", "not a database"), "restore a backup"),
+    (("connection",), "start the server, or mend database.url"),
 )
 
 
@@ -48,23 +54,33 @@ class Database:
         """Open ``url``; no connection is made yet. Raises ConfigurationError on a bad URL."""
         try:
             parsed = make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise ConfigurationError("database.url: not a database URL") from error
         if parsed.get_backend_name() not in ("sqlite", "postgresql"):
             raise ConfigurationError("database.url: use sqlite:///… or postgresql+psycopg://…")
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
+        if self.is_sqlite and parsed.database in (None, "", ":memory:"):
+            raise ConfigurationError("database.url: name a file; evidence must outlive the process")
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.path = Path(str(parsed.database)) if self.is_sqlite else None
         self.location = str(self.path) if self.path is not None else parsed.render_as_string()
         try:
-            self.engine = self._create_engine(url)
+            self.engine = self._create_engine(parsed)
         except ImportError as error:
             raise ConfigurationError(
                 "database.url: the PostgreSQL driver is missing; install subca-oversight[postgres]"
             ) from error
+        except ArgumentError as error:
+            raise ConfigurationError(f"database.url: {error}") from error
 
-    def _create_engine(self, url: str) -> Engine:
+    def _create_engine(self, url: URL) -> Engine:
         if not self.is_sqlite:
-            return create_engine(url, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True)
+            # An instant of the year 9999 overflows in any zone east of Greenwich.
+            event.listen(engine, "connect", _speak_utc)
+            event.listen(engine, "begin", _begin_postgresql)
+            return engine
         engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -84,9 +100,12 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A reading transaction over one consistent state; it never blocks a writer."""
+        options: dict[str, Any] = {_READ_ONLY: True}
+        if not self.is_sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with (
             self._mapped_errors(),
-            self.engine.connect().execution_options(**{_READ_ONLY: True}) as connection,
+            self.engine.connect().execution_options(**options) as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
             yield session
@@ -98,9 +117,13 @@ class Database:
         return _aware(session.connection().scalar(text("select clock_timestamp()")))
 
     def close(self) -> None:
-        """Close every connection; the last one checkpoints, under the writer lock."""
-        with self._writer_lock():
+        """Close every connection; the last one checkpoints, under the writer lock.
+
+        Never raises: where the lock cannot be had there is nothing to checkpoint either.
+        """
+        with contextlib.suppress(StoreError), self._writer_lock():
             self.engine.dispose()
+        self.engine.dispose()
 
     @contextmanager
     def _writer_lock(self) -> Iterator[None]:
@@ -115,7 +138,13 @@ class Database:
                 " permissions"
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path}.writer-lock: cannot be locked: {error.strerror}; keep the"
+                    " database on a local disk"
+                ) from error
             yield
         finally:
             os.close(descriptor)
@@ -131,9 +160,14 @@ class Database:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
+        """Move the log into the database; where that fails, the next writer tries again.
+
+        What was written is committed already, so that a failure here must not look like its loss.
+        """
         connection = self.engine.raw_connection()
         try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with contextlib.suppress(sqlite3.Error):
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             connection.close()
 
@@ -179,6 +213,18 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get(_READ_ONLY, False) is True
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _speak_utc(connection: Any, record: object) -> None:  # noqa: ANN401 - any driver's connection
+    del record
+    with connection.cursor() as cursor:
+        cursor.execute("set time zone 'UTC'")
+    connection.commit()
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(_READ_ONLY, False) is not True:
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock({_ONE_WRITER})")
 
 
 def _aware(value: object) -> datetime:

@@ -6,6 +6,7 @@ same on SQLite and PostgreSQL, behind a connection pooler, and after a ``kill -9
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,24 +27,36 @@ class Lease:
     time_to_live: timedelta
 
 
+def _is_never_gone(holder: str) -> bool:
+    del holder
+    return False
+
+
 def acquire_lease(
-    database: Database, *, holder: str, time_to_live: timedelta, name: str = LEADER
+    database: Database,
+    *,
+    holder: str,
+    time_to_live: timedelta,
+    name: str = LEADER,
+    is_gone: Callable[[str], bool] = _is_never_gone,
 ) -> Lease:
-    """Take the lease if it is free, expired or already ours. Raises LeaseHeld otherwise."""
+    """Take the lease if it is free, expired or already ours. Raises LeaseHeld otherwise.
+
+    ``is_gone`` tells of a holder whose process is known to have ended without giving it up.
+    """
     with database.write() as session:
         now = database.clock(session)
-        row = session.get(LeaseRow, name, with_for_update=True)
+        row = session.get(LeaseRow, name)
         if row is None:
-            row = LeaseRow(name=name, holder=holder, epoch=1, expires_at=now + time_to_live)
-        elif row.expires_at > now and row.holder != holder:
+            row = LeaseRow(name=name, holder=holder, epoch=0, expires_at=now)
+        elif row.expires_at > now and row.holder != holder and not is_gone(row.holder):
             raise LeaseHeld(
-                f"the daemon is running: {row.holder} leads until {row.expires_at:%H:%M:%S} UTC;"
-                " stop it, or let it do this"
+                f"the daemon is running: {row.holder.split()[0]} leads until"
+                f" {row.expires_at:%H:%M:%S} UTC; stop it, or let it do this"
             )
-        else:
-            row.epoch += 1
-            row.holder = holder
-            row.expires_at = now + time_to_live
+        row.epoch += 1
+        row.holder = holder
+        row.expires_at = now + time_to_live
         session.add(row)
         return Lease(name, holder, row.epoch, time_to_live)
 
@@ -51,7 +64,7 @@ def acquire_lease(
 def renew_lease(database: Database, lease: Lease) -> None:
     """Extend the lease. Raises LeaseHeld when someone else took it in the meantime."""
     with database.write() as session:
-        row = session.get(LeaseRow, lease.name, with_for_update=True)
+        row = session.get(LeaseRow, lease.name)
         if row is None or row.holder != lease.holder or row.epoch != lease.epoch:
             raise LeaseHeld("the lease was lost to another process; this one stops")
         row.expires_at = database.clock(session) + lease.time_to_live
@@ -61,7 +74,7 @@ def renew_lease(database: Database, lease: Lease) -> None:
 def release_lease(database: Database, lease: Lease) -> None:
     """Give the lease up at once; harmless when it was already lost."""
     with database.write() as session:
-        row = session.get(LeaseRow, lease.name, with_for_update=True)
+        row = session.get(LeaseRow, lease.name)
         if row is not None and row.holder == lease.holder and row.epoch == lease.epoch:
             row.expires_at = database.clock(session)
             session.add(row)

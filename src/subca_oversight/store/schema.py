@@ -6,6 +6,7 @@ each upgrade of a SQLite file is preceded by a backup.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -23,40 +24,41 @@ from subca_oversight.store.database import Database
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def ensure_schema(database: Database) -> None:
+def ensure_schema(database: Database, *, create: bool = True) -> None:
     """Create the schema in an empty database; otherwise only check it.
 
     Raises StoreError where the schema is older (``db upgrade`` moves it) or newer than this
-    version.
+    version, and where there is no database and none is to be made.
     """
-    _create_folder(database)
+    if create:
+        _create_folder(database)
+    elif database.path is not None and not database.path.exists():
+        raise StoreError(f"{database.location}: there is no database; mend database.url")
     with database.read() as session:
         current, is_empty = _revision(session.connection())
-    if is_empty:
+    if is_empty and create:
         _migrate(database)
         return
-    head = _head()
-    if current == head:
+    if is_empty:
+        raise StoreError(f"{database.location}: the database is empty; mend database.url")
+    if current == _head():
         return
-    if current is not None and current in _known_revisions():
-        raise StoreError(
-            f"{database.location}: its schema is older than this version; run: subca-oversight db"
-            " upgrade"
-        )
+    _verify_known(database, current)
     raise StoreError(
-        f"{database.location}: its schema was made by a newer version of subca-oversight; upgrade"
-        " the program, or restore a backup"
+        f"{database.location}: its schema is older than this version; run: subca-oversight db"
+        " upgrade"
     )
 
 
 def upgrade_schema(database: Database, *, now: datetime) -> Path | None:
     """Move the schema to this version; returns the backup that was made first, if any."""
+    _create_folder(database)
     with database.read() as session:
         current, is_empty = _revision(session.connection())
     if current == _head():
         return None
-    if not is_empty and current not in _known_revisions():
-        raise StoreError(f"{database.location}: its schema was made by a newer version")
+    if not is_empty:
+        _verify_known(database, current)
     backup: Path | None = None
     if not is_empty and database.path is not None:
         backup = database.path.with_name(f"{database.path.name}.{now:%Y%m%dT%H%M%SZ}.backup")
@@ -83,6 +85,8 @@ def backup_database(database: Database, target: Path) -> None:
             source.backup(copy)
         partial.replace(target)
     except (OSError, sqlite3.Error) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StoreError(f"{target}: the backup failed: {error}") from error
 
 
@@ -103,6 +107,19 @@ def _revision(connection: Connection) -> tuple[str | None, bool]:
     """(revision, whether there is no table at all)."""
     tables = inspect(connection).get_table_names()
     return MigrationContext.configure(connection).get_current_revision(), len(tables) == 0
+
+
+def _verify_known(database: Database, revision: str | None) -> None:
+    """Raise StoreError where a database that is not empty is not ours, or from the future."""
+    if revision is None:
+        raise StoreError(
+            f"{database.location}: holds another program's tables; name a database of its own"
+        )
+    if revision not in _known_revisions():
+        raise StoreError(
+            f"{database.location}: its schema was made by a newer version of subca-oversight;"
+            " upgrade the program, or restore a backup"
+        )
 
 
 def _migrate(database: Database) -> None:

@@ -36,7 +36,7 @@ class LogRow(SQLModel, table=True):
     interval_end: datetime | None = None
     final_size: int | None = Field(default=None, sa_type=BIG)
     final_root: bytes | None = Field(default=None, sa_type=BYTES)
-    log_type: str | None = Field(default=None, max_length=32)
+    log_type: str | None = Field(default=None, sa_type=SafeText)
     monitored: bool
     first_seen: datetime
     last_seen: datetime
@@ -54,7 +54,7 @@ class LogListRow(SQLModel, table=True):
     __tablename__ = "log_list"
 
     source: str = Field(primary_key=True, sa_type=SafeText)
-    version: str = Field(max_length=64)
+    version: str = Field(sa_type=SafeText)
     published_at: datetime | None = None
     sha256: str = Field(max_length=64)
     body: bytes = Field(sa_type=BYTES)

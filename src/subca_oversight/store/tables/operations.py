@@ -92,7 +92,7 @@ class SourceRow(SQLModel, table=True):
 
     __tablename__ = "source"
 
-    source: str = Field(primary_key=True, max_length=64)
+    source: str = Field(primary_key=True, sa_type=SafeText)
     last_attempt: datetime
     last_success: datetime | None = None
     last_error: str | None = Field(default=None, sa_type=SafeText)

@@ -16,7 +16,7 @@ class SubordinateRow(SQLModel, table=True):
     __tablename__ = "subordinate"
 
     anchor: str = Field(primary_key=True, max_length=64)
-    name: str = Field(unique=True, max_length=64)
+    name: str = Field(unique=True, sa_type=SafeText)
     operator: str = Field(sa_type=SafeText)
     relation: Relation = Field(sa_type=enum_type(Relation))
     contacts: str = Field(default="[]", sa_type=SafeText)

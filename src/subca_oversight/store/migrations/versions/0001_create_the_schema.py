@@ -252,7 +252,7 @@ def upgrade() -> None:
         sa.Column("interval_end", UTCDateTime(), nullable=True),
         sa.Column("final_size", sa.BigInteger(), nullable=True),
         sa.Column("final_root", sa.LargeBinary(), nullable=True),
-        sa.Column("log_type", AutoString(length=32), nullable=True),
+        sa.Column("log_type", SafeText(), nullable=True),
         sa.Column("monitored", sa.Boolean(), nullable=False),
         sa.Column("first_seen", UTCDateTime(), nullable=False),
         sa.Column("last_seen", UTCDateTime(), nullable=False),
@@ -267,7 +267,7 @@ def upgrade() -> None:
     op.create_table(
         "log_list",
         sa.Column("source", SafeText(), nullable=False),
-        sa.Column("version", AutoString(length=64), nullable=False),
+        sa.Column("version", SafeText(), nullable=False),
         sa.Column("published_at", UTCDateTime(), nullable=True),
         sa.Column("sha256", AutoString(length=64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
@@ -304,7 +304,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "source",
-        sa.Column("source", AutoString(length=64), nullable=False),
+        sa.Column("source", SafeText(), nullable=False),
         sa.Column("last_attempt", UTCDateTime(), nullable=False),
         sa.Column("last_success", UTCDateTime(), nullable=True),
         sa.Column("last_error", SafeText(), nullable=True),
@@ -314,7 +314,7 @@ def upgrade() -> None:
     op.create_table(
         "subordinate",
         sa.Column("anchor", AutoString(length=64), nullable=False),
-        sa.Column("name", AutoString(length=64), nullable=False),
+        sa.Column("name", SafeText(), nullable=False),
         sa.Column("operator", SafeText(), nullable=False),
         sa.Column(
             "relation",
@@ -497,6 +497,22 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "finding_unit",
+        sa.Column("fingerprint", AutoString(), nullable=False),
+        sa.Column("unit_id", AutoString(length=64), nullable=False),
+        sa.Column("first_seen", UTCDateTime(), nullable=False),
+        sa.Column("gone_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["fingerprint"],
+            ["finding.fingerprint"],
+            name=op.f("fk_finding_unit_fingerprint_finding"),
+        ),
+        sa.PrimaryKeyConstraint("fingerprint", "unit_id", name=op.f("pk_finding_unit")),
+    )
+    with op.batch_alter_table("finding_unit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_finding_unit_unit_id"), ["unit_id"], unique=False)
+
+    op.create_table(
         "finding_version",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("fingerprint", AutoString(), nullable=False),
@@ -526,22 +542,6 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_finding_version_fingerprint_at", ["fingerprint", "at"], unique=False
         )
-
-    op.create_table(
-        "finding_unit",
-        sa.Column("fingerprint", AutoString(), nullable=False),
-        sa.Column("unit_id", AutoString(length=64), nullable=False),
-        sa.Column("first_seen", UTCDateTime(), nullable=False),
-        sa.Column("gone_at", UTCDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["fingerprint"],
-            ["finding.fingerprint"],
-            name=op.f("fk_finding_unit_fingerprint_finding"),
-        ),
-        sa.PrimaryKeyConstraint("fingerprint", "unit_id", name=op.f("pk_finding_unit")),
-    )
-    with op.batch_alter_table("finding_unit", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_finding_unit_unit_id"), ["unit_id"], unique=False)
 
     op.create_table(
         "log_evidence",
