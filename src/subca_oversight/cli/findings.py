@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from subca_oversight.cli.invocation import INSTANT, invocation_of
+from subca_oversight.errors import ConfigurationError
 from subca_oversight.findings.lifecycle import STEPS, Verb
 from subca_oversight.model.finding import FindingState, Severity
 
@@ -169,11 +170,15 @@ def waive(
     expires: datetime,
 ) -> None:
     """Accept findings of a check that are still to come, until a day."""
+    from subca_oversight.check.registry import load_registry
     from subca_oversight.evidence.registration import load_anchor
-    from subca_oversight.findings.decisions import add_waiver
+    from subca_oversight.findings.waivers import add_waiver
 
     invocation = invocation_of(context)
-    with invocation.open_database() as database, database.write() as session:
+    settings = invocation.load_settings()
+    if ":" not in check and check not in load_registry(settings.checks.directory).checks:
+        raise ConfigurationError(f"--check: there is no check {check}; see: checks list")
+    with invocation.open_database(settings) as database, database.write() as session:
         number = add_waiver(
             session,
             check=check,

@@ -14,14 +14,14 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from subca_oversight.errors import ConfigurationError
-from subca_oversight.findings.lifecycle import PROGRAM, Decision, target_of
-from subca_oversight.model.finding import EvidenceItem, Finding, FindingState
+from subca_oversight.findings.lifecycle import Decision, target_of
+from subca_oversight.findings.trail import REOPENED, take_step, tell_of_finding
+from subca_oversight.model.finding import EvidenceItem, Finding, FindingState, Severity, SubjectKind
 from subca_oversight.store.tables import (
     FindingRow,
     FindingUnitRow,
     SubordinateRow,
     TransitionRow,
-    WaiverRow,
 )
 
 SHORT_ID = 16
@@ -60,8 +60,8 @@ def find_findings(
     names = _names(session)
     affected = _affected(session)
     rows = session.scalars(statement).all()
-    findings = [_finding(row, names, affected.get(row.fingerprint, 1)) for row in rows]
-    order = ["violation", "should", "notice"]
+    findings = [_finding(row, names, affected) for row in rows]
+    order = list(Severity)
     return sorted(findings, key=lambda f: (order.index(f.severity), f.check, f.subject, f.id))
 
 
@@ -71,8 +71,7 @@ def load_finding(session: Session, prefix: str) -> Finding:
     Raises ConfigurationError where there is none or more than one.
     """
     row = _load_row(session, prefix)
-    affected = _affected(session).get(row.fingerprint, 1)
-    return _finding(row, _names(session), affected)
+    return _finding(row, _names(session), _affected(session, row.fingerprint))
 
 
 def find_transitions(session: Session, fingerprint: str) -> list[Transition]:
@@ -133,7 +132,10 @@ def decide(session: Session, prefix: str, decision: Decision, *, now: datetime) 
 
 
 def expire_decisions(session: Session, *, now: datetime) -> int:
-    """Reopen every finding whose accepted risk has run out; returns how many."""
+    """Reopen every finding whose accepted risk has run out; returns how many.
+
+    One that was no longer found when last looked for is closed instead.
+    """
     rows = session.scalars(
         select(FindingRow).where(col(FindingRow.state) == FindingState.RISK_ACCEPTED)
     ).all()
@@ -150,50 +152,15 @@ def expire_decisions(session: Session, *, now: datetime) -> int:
         )
         if expires is None or expires > now:
             continue
-        session.add(
-            TransitionRow(
-                fingerprint=row.fingerprint,
-                at=now,
-                from_state=row.state,
-                to_state=FindingState.OPEN,
-                actor=PROGRAM,
-                reason="the acceptance expired",
-            )
-        )
-        row.state = FindingState.OPEN
-        session.add(row)
+        if not row.reproduced:
+            reason = "the acceptance expired, and the breach is no longer found"
+            take_step(session, row, FindingState.CLOSED, reason, now=now)
+            continue
+        take_step(session, row, FindingState.OPEN, "the acceptance expired", now=now)
+        if not row.baseline:
+            tell_of_finding(session, REOPENED, row, now=now)
         reopened += 1
     return reopened
-
-
-def add_waiver(
-    session: Session,
-    *,
-    check: str,
-    anchor: str | None,
-    subject: str | None,
-    reason: str,
-    approver: str,
-    expires: datetime,
-    now: datetime,
-) -> int:
-    """Record a waiver for findings to come; returns its number."""
-    if len(reason.strip()) == 0 or len(approver.strip()) == 0:
-        raise ConfigurationError("a waiver needs --reason and --approver")
-    if expires <= now:
-        raise ConfigurationError("a waiver needs --expires, an instant in the future")
-    row = WaiverRow(
-        check_id=check,
-        anchor=anchor,
-        subject=subject,
-        reason=reason,
-        approver=approver,
-        created_at=now,
-        expires=expires,
-    )
-    session.add(row)
-    session.flush()
-    return 0 if row.id is None else row.id
 
 
 def _load_row(session: Session, prefix: str) -> FindingRow:
@@ -216,16 +183,20 @@ def _names(session: Session) -> dict[str, str]:
     return {row.anchor: row.name for row in session.scalars(select(SubordinateRow))}
 
 
-def _affected(session: Session) -> Mapping[str, int]:
-    rows = session.execute(
+def _affected(session: Session, fingerprint: str | None = None) -> Mapping[str, int]:
+    statement = (
         select(FindingUnitRow.fingerprint, func.count())  # type: ignore[call-overload]  # columns, to SQLAlchemy
         .where(col(FindingUnitRow.gone_at).is_(None))
         .group_by(col(FindingUnitRow.fingerprint))
     )
+    if fingerprint is not None:
+        statement = statement.where(col(FindingUnitRow.fingerprint) == fingerprint)
+    rows = session.execute(statement)
     return {fingerprint: count for fingerprint, count in rows}  # noqa: C416 - rows are not tuples to mypy
 
 
-def _finding(row: FindingRow, names: Mapping[str, str], affected: int) -> Finding:
+def _finding(row: FindingRow, names: Mapping[str, str], affected: Mapping[str, int]) -> Finding:
+    itself = 0 if row.subject_kind is SubjectKind.UNIT else 1
     return Finding(
         id=row.fingerprint[:SHORT_ID],
         fingerprint=row.fingerprint,
@@ -248,6 +219,6 @@ def _finding(row: FindingRow, names: Mapping[str, str], affected: int) -> Findin
         deadline=row.deadline,
         baseline=row.baseline,
         reproduced=row.reproduced,
-        affected=affected,
+        affected=affected.get(row.fingerprint, itself),
         rule_version=row.rule_version,
     )

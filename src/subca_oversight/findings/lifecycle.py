@@ -103,6 +103,8 @@ def target_of(decision: Decision, state: FindingState, *, now: datetime) -> Find
         )
     if len(decision.actor.strip()) == 0 or len(decision.reason.strip()) == 0:
         raise ConfigurationError(f"{decision.verb} needs --actor and --reason")
+    if decision.actor.strip() == PROGRAM:
+        raise ConfigurationError(f"--actor: {PROGRAM} is the program itself; name a person")
     if step.needs_approver and _is_blank(decision.approver):
         raise ConfigurationError(f"{decision.verb} needs --approver")
     if step.needs_owner and _is_blank(decision.owner):

@@ -7,27 +7,26 @@ anything: "could not run" leaves every finding as it is, and is itself stored (D
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 from sqlalchemy import delete, func, select
 from sqlmodel import Session, col
 
-from subca_oversight.findings.lifecycle import PROGRAM, UNDECIDED
-from subca_oversight.model.finding import (
-    EvidenceItem,
-    FindingState,
-    Outcome,
-    Revocation,
-    Severity,
-    SubjectKind,
-    finding_fingerprint,
+from subca_oversight.findings.judgment import GROUP, JudgedBreach, Judgment
+from subca_oversight.findings.lifecycle import ACTIONABLE, PROGRAM, UNDECIDED
+from subca_oversight.findings.trail import (
+    OPENED,
+    REOPENED,
+    is_closed_by_person,
+    take_step,
+    tell_of_finding,
 )
+from subca_oversight.findings.waivers import apply_waiver, load_waivers
+from subca_oversight.model.finding import EvidenceItem, FindingState, Severity, SubjectKind
 from subca_oversight.store.tables import (
-    AlertEventRow,
     CheckFailureRow,
     FindingRow,
     FindingUnitRow,
@@ -35,48 +34,11 @@ from subca_oversight.store.tables import (
     WaiverRow,
 )
 
-CLOCKS = {
-    Revocation.HOURS_24: timedelta(hours=24),
-    Revocation.DAYS_5: timedelta(days=5),
-    Revocation.DAYS_7_DECISION: timedelta(days=7),
-}
-"""BR 4.9.1.1 and 4.9.1.2; the third is the time to decide, not to revoke."""
-_GROUP = "*"
+__all__ = ["JudgedBreach", "Judgment", "Tally", "affected_units", "record_judgments"]
+
 _LOOKUP = 500
 """Subjects looked up in one statement, well below every driver's limit of parameters."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedBreach:
-    """A breach with everything that the check's declaration adds to it."""
-
-    check: str
-    key: str
-    severity: Severity
-    requirement: str
-    revocation: Revocation
-    message: str
-    evidence: tuple[EvidenceItem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Judgment:
-    """What was said of one subject by one check, or by one run of a linter.
-
-    ``scope`` names the checks that looked: a check id, or a tool's prefix ending in ``:``. Findings
-    inside the scope that are not among ``breaches`` are thereby clear.
-    """
-
-    scope: str
-    anchor: str
-    kind: SubjectKind
-    subject: str
-    outcome: Outcome
-    breaches: tuple[JudgedBreach, ...] = ()
-    reason: str = ""
-    """Why it could not run; beside breaches: why there may be more than these."""
-    is_baseline: bool = False
-    """Already expired when found: recorded quietly, without clock or notice."""
+_MOST_SEVERE_FIRST = tuple(Severity)
 
 
 @dataclass(slots=True)
@@ -96,208 +58,16 @@ def record_judgments(
 ) -> Tally:
     """Apply ``judgments`` in order within the caller's transaction."""
     batch = list(judgments)
-    known = _load_known(session, {judgment.subject for judgment in batch})
-    tally = Tally()
-    waivers = _active_waivers(session, now)
-    for judgment in batch:
-        is_whole = len(judgment.reason) == 0 and judgment.outcome is not Outcome.COULD_NOT_RUN
-        if not is_whole:
-            _record_failure(session, judgment, now)
-            tally.could_not_run += 1
-        elif (judgment.scope, judgment.subject) in known.failures:
-            session.execute(
-                delete(CheckFailureRow).where(
-                    col(CheckFailureRow.check_id) == judgment.scope,
-                    col(CheckFailureRow.subject) == judgment.subject,
-                )
-            )
-        confirmed = {
-            _record_breach(session, judgment, breach, waivers, rule_version, now, tally)
-            for breach in judgment.breaches
-        }
-        if is_whole:
-            _clear_others(session, judgment, known, confirmed, now, tally)
-    return tally
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the store holds on the subjects of a batch: most have nothing, and cost nothing."""
-
-    failures: set[tuple[str, str]]
-    findings: dict[str, list[tuple[str, str]]]
-    """By subject or unit: (check id, fingerprint)."""
-
-
-def _load_known(session: Session, subjects: set[str]) -> _Known:
-    ordered = sorted(subjects)
-    failures: set[tuple[str, str]] = set()
-    findings: dict[str, list[tuple[str, str]]] = {}
-    for start in range(0, len(ordered), _LOOKUP):
-        chunk = ordered[start : start + _LOOKUP]
-        failures.update(
-            (row.check_id, row.subject)
-            for row in session.scalars(
-                select(CheckFailureRow).where(col(CheckFailureRow.subject).in_(chunk))
-            )
-        )
-        own = select(FindingRow.subject, FindingRow.check_id, FindingRow.fingerprint).where(  # type: ignore[call-overload]  # columns, to SQLAlchemy
-            col(FindingRow.subject).in_(chunk)
-        )
-        touched = (
-            select(FindingUnitRow.unit_id, FindingRow.check_id, FindingRow.fingerprint)  # type: ignore[call-overload]
-            .join(FindingRow, col(FindingRow.fingerprint) == col(FindingUnitRow.fingerprint))
-            .where(col(FindingUnitRow.unit_id).in_(chunk), col(FindingUnitRow.gone_at).is_(None))
-        )
-        for statement in (own, touched):
-            for subject, check, fingerprint in session.execute(statement):
-                entry = (check, fingerprint)
-                entries = findings.setdefault(subject, [])
-                if entry not in entries:
-                    entries.append(entry)
-    return _Known(failures, findings)
-
-
-def _record_failure(session: Session, judgment: Judgment, now: datetime) -> None:
-    session.merge(
-        CheckFailureRow(
-            check_id=judgment.scope,
-            subject=judgment.subject,
-            anchor=judgment.anchor,
-            reason=judgment.reason,
-            at=now,
-        )
-    )
-
-
-def _record_breach(
-    session: Session,
-    judgment: Judgment,
-    breach: JudgedBreach,
-    waivers: Sequence[WaiverRow],
-    rule_version: str,
-    now: datetime,
-    tally: Tally,
-) -> str:
-    grouped = breach.severity is not Severity.VIOLATION and judgment.kind is SubjectKind.UNIT
-    subject = _GROUP if grouped else judgment.subject
-    identity = subject if len(breach.key) == 0 else f"{subject}#{breach.key}"
-    fingerprint = finding_fingerprint(breach.check, judgment.anchor, identity)
-    row = session.get(FindingRow, fingerprint)
-    if row is None:
-        row = _create(session, judgment, breach, fingerprint, subject, rule_version, now)
-        tally.created += 1
-        _apply_waiver(session, row, judgment, waivers, now)
-        if row.state is FindingState.OPEN and not row.baseline:
-            _write_event(session, "finding_opened", row, now)
-    elif row.state is FindingState.CLOSED and not _closed_by_person(session, fingerprint):
-        _step(session, row, FindingState.OPEN, "found again", now)
-        row.reproduced = True
-        row.deadline = _deadline(breach, judgment, now)
-        tally.reopened += 1
-        if not row.baseline:
-            _write_event(session, "finding_reopened", row, now)
-    else:
-        row.reproduced = True
-        tally.left += 1
-    row.last_seen = now
-    row.rule_version = rule_version
-    if not grouped:
-        row.message = breach.message
-        row.evidence = _encode_evidence(breach.evidence)
-    session.add(row)
-    if judgment.kind is SubjectKind.UNIT:
-        _touch_unit(session, fingerprint, judgment.subject, now)
-    session.flush()
-    tally.fingerprints.append(fingerprint)
-    return fingerprint
-
-
-def _create(
-    session: Session,
-    judgment: Judgment,
-    breach: JudgedBreach,
-    fingerprint: str,
-    subject: str,
-    rule_version: str,
-    now: datetime,
-) -> FindingRow:
-    row = FindingRow(
-        fingerprint=fingerprint,
-        check_id=breach.check,
-        anchor=judgment.anchor,
-        subject_kind=judgment.kind,
-        subject=subject,
-        key=breach.key,
-        severity=breach.severity,
-        state=FindingState.OPEN,
-        requirement=breach.requirement,
-        revocation=breach.revocation,
-        message=breach.message,
-        evidence=_encode_evidence(breach.evidence),
-        first_seen=now,
-        last_seen=now,
-        deadline=_deadline(breach, judgment, now),
-        baseline=judgment.is_baseline,
+    recording = _Recording(
+        session=session,
+        known=_load_known(session, {judgment.subject for judgment in batch}),
+        waivers=load_waivers(session, now=now),
         rule_version=rule_version,
+        now=now,
     )
-    session.add(row)
-    session.flush()
-    session.add(
-        TransitionRow(
-            fingerprint=fingerprint,
-            at=now,
-            from_state="",
-            to_state=FindingState.OPEN,
-            actor=PROGRAM,
-            reason="baseline: already expired when first read" if row.baseline else "found",
-        )
-    )
-    return row
-
-
-def _deadline(breach: JudgedBreach, judgment: Judgment, now: datetime) -> datetime | None:
-    if judgment.is_baseline or breach.severity is not Severity.VIOLATION:
-        return None
-    clock = CLOCKS.get(breach.revocation)
-    return None if clock is None else now + clock
-
-
-def _clear_others(
-    session: Session,
-    judgment: Judgment,
-    known: _Known,
-    confirmed: set[str],
-    now: datetime,
-    tally: Tally,
-) -> None:
-    """Close what the scope no longer finds; a person's confirmed finding is only marked."""
-    for check, fingerprint in known.findings.get(judgment.subject, ()):
-        if fingerprint in confirmed or not _in_scope(check, judgment.scope):
-            continue
-        row = session.get(FindingRow, fingerprint)
-        if row is None or row.anchor != judgment.anchor:
-            continue
-        unit = session.get(FindingUnitRow, (fingerprint, judgment.subject))
-        if unit is not None and unit.gone_at is None:
-            unit.gone_at = now
-            session.add(unit)
-            session.flush()
-        if row.subject != _GROUP or affected_units(session, fingerprint) == 0:
-            _clear(session, row, now, tally)
-
-
-def _in_scope(check: str, scope: str) -> bool:
-    return check.startswith(scope) if scope.endswith(":") else check == scope
-
-
-def _clear(session: Session, row: FindingRow, now: datetime, tally: Tally) -> None:
-    if row.state in UNDECIDED:
-        _step(session, row, FindingState.CLOSED, "looked again, found nothing", now)
-        tally.closed += 1
-    elif row.state is not FindingState.CLOSED and row.reproduced:
-        row.reproduced = False
-        session.add(row)
+    for judgment in batch:
+        recording.record(judgment)
+    return recording.tally
 
 
 def affected_units(session: Session, fingerprint: str) -> int:
@@ -312,107 +82,218 @@ def affected_units(session: Session, fingerprint: str) -> int:
     return 0 if count is None else count
 
 
-def _touch_unit(session: Session, fingerprint: str, unit_id: str, now: datetime) -> None:
-    row = session.get(FindingUnitRow, (fingerprint, unit_id))
-    if row is None:
-        row = FindingUnitRow(fingerprint=fingerprint, unit_id=unit_id, first_seen=now)
-    row.gone_at = None
-    session.add(row)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the store holds on the subjects of a batch: most have nothing, and cost nothing."""
+
+    failures: set[tuple[str, str]] = field(default_factory=set)
+    """(scope, subject)."""
+    findings: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By subject or unit: check ids by fingerprint."""
+
+    def add(self, subject: str, fingerprint: str, check: str) -> None:
+        self.findings.setdefault(subject, {})[fingerprint] = check
 
 
-def _step(
-    session: Session, row: FindingRow, target: FindingState, reason: str, now: datetime
-) -> None:
-    session.add(
-        TransitionRow(
-            fingerprint=row.fingerprint,
-            at=now,
-            from_state=row.state,
-            to_state=target,
-            actor=PROGRAM,
-            reason=reason,
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """One batch under way."""
+
+    session: Session
+    known: _Known
+    waivers: Sequence[WaiverRow]
+    rule_version: str
+    now: datetime
+    tally: Tally = field(default_factory=Tally)
+
+    def record(self, judgment: Judgment) -> None:
+        self._record_coverage(judgment)
+        found = {self._record_breach(judgment, breach) for breach in judgment.breaches}
+        if judgment.is_whole:
+            self._clear_others(judgment, found)
+
+    def _record_coverage(self, judgment: Judgment) -> None:
+        identity = (judgment.scope, judgment.subject)
+        if not judgment.is_whole:
+            self.session.merge(
+                CheckFailureRow(
+                    check_id=judgment.scope,
+                    subject=judgment.subject,
+                    anchor=judgment.anchor,
+                    reason=judgment.reason,
+                    at=self.now,
+                )
+            )
+            self.known.failures.add(identity)
+            self.tally.could_not_run += 1
+        elif identity in self.known.failures:
+            self.session.execute(
+                delete(CheckFailureRow).where(
+                    col(CheckFailureRow.check_id) == judgment.scope,
+                    col(CheckFailureRow.subject) == judgment.subject,
+                )
+            )
+            self.known.failures.discard(identity)
+
+    def _record_breach(self, judgment: Judgment, breach: JudgedBreach) -> str:
+        fingerprint = judgment.fingerprint_of(breach)
+        row = self.session.get(FindingRow, fingerprint)
+        if row is None:
+            row = self._create(judgment, breach, fingerprint)
+        else:
+            self._find_again(row, judgment, breach)
+        row.reproduced = True
+        row.last_seen = self.now
+        row.rule_version = self.rule_version
+        if row.subject != GROUP:
+            row.message = breach.message
+            row.evidence = _encode_evidence(breach.evidence)
+        self.session.add(row)
+        if judgment.kind is SubjectKind.UNIT:
+            self._touch_unit(fingerprint, judgment.subject)
+        self.session.flush()
+        self.known.add(judgment.subject, fingerprint, breach.check)
+        self.tally.fingerprints.append(fingerprint)
+        return fingerprint
+
+    def _create(self, judgment: Judgment, breach: JudgedBreach, fingerprint: str) -> FindingRow:
+        row = FindingRow(
+            fingerprint=fingerprint,
+            check_id=breach.check,
+            anchor=judgment.anchor,
+            subject_kind=judgment.kind,
+            subject=judgment.subject_of(breach),
+            key=breach.key,
+            severity=breach.severity,
+            state=FindingState.OPEN,
+            requirement=breach.requirement,
+            revocation=breach.revocation,
+            message=breach.message,
+            evidence=_encode_evidence(breach.evidence),
+            first_seen=self.now,
+            last_seen=self.now,
+            deadline=judgment.deadline_of(breach, self.now),
+            baseline=judgment.is_baseline,
+            rule_version=self.rule_version,
         )
-    )
-    row.state = target
-    session.add(row)
-
-
-def _closed_by_person(session: Session, fingerprint: str) -> bool:
-    actor = session.scalar(
-        select(TransitionRow.actor)  # type: ignore[call-overload]  # a column, to SQLAlchemy
-        .where(
-            col(TransitionRow.fingerprint) == fingerprint,
-            col(TransitionRow.to_state) == FindingState.CLOSED,
-        )
-        .order_by(col(TransitionRow.id).desc())
-        .limit(1)
-    )
-    return actor is not None and actor != PROGRAM
-
-
-def _active_waivers(session: Session, now: datetime) -> Sequence[WaiverRow]:
-    return session.scalars(
-        select(WaiverRow).where(col(WaiverRow.expires) > now, col(WaiverRow.revoked_at).is_(None))
-    ).all()
-
-
-def _apply_waiver(
-    session: Session,
-    row: FindingRow,
-    judgment: Judgment,
-    waivers: Sequence[WaiverRow],
-    now: datetime,
-) -> None:
-    for waiver in waivers:
-        if waiver.check_id != row.check_id or waiver.anchor not in (None, row.anchor):
-            continue
-        if waiver.subject not in (None, judgment.subject):
-            continue
-        session.add(
+        self.session.add(row)
+        self.session.flush()
+        self.session.add(
             TransitionRow(
-                fingerprint=row.fingerprint,
-                at=now,
-                from_state=row.state,
-                to_state=FindingState.RISK_ACCEPTED,
+                fingerprint=fingerprint,
+                at=self.now,
+                from_state="",
+                to_state=FindingState.OPEN,
                 actor=PROGRAM,
-                reason=f"waiver {waiver.id}: {waiver.reason}",
-                approver=waiver.approver,
-                owner=waiver.approver,
-                expires=waiver.expires,
+                reason="baseline: already expired when first read" if row.baseline else "found",
             )
         )
-        row.state = FindingState.RISK_ACCEPTED
-        row.deadline = None
-        return
+        self.tally.created += 1
+        self._announce(row, OPENED)
+        return row
+
+    def _find_again(self, row: FindingRow, judgment: Judgment, breach: JudgedBreach) -> None:
+        was_quiet = row.baseline
+        row.baseline = row.baseline and judgment.is_baseline
+        is_worse = self._follow_severity(row, breach)
+        if row.state is FindingState.CLOSED and not is_closed_by_person(
+            self.session, row.fingerprint
+        ):
+            take_step(self.session, row, FindingState.OPEN, "found again", now=self.now)
+            row.deadline = judgment.deadline_of(breach, self.now)
+            self.tally.reopened += 1
+            self._announce(row, REOPENED)
+            return
+        self.tally.left += 1
+        if row.state in ACTIONABLE and (is_worse or (was_quiet and not row.baseline)):
+            if row.deadline is None:
+                row.deadline = judgment.deadline_of(breach, self.now)
+            if not row.baseline:
+                tell_of_finding(
+                    self.session, OPENED, row, now=self.now, occasion=f"now {row.severity}"
+                )
+
+    def _follow_severity(self, row: FindingRow, breach: JudgedBreach) -> bool:
+        """Take over what the rule says today, but for deadlines; whether it became more severe."""
+        is_worse = _rank(breach.severity) < _rank(row.severity)
+        row.severity = breach.severity
+        row.requirement = breach.requirement
+        row.revocation = breach.revocation
+        if is_worse:
+            row.message = breach.message
+        return is_worse
+
+    def _announce(self, row: FindingRow, kind: str) -> None:
+        """Tell of an opening, unless it is waived or of the quiet baseline."""
+        apply_waiver(self.session, row, self.waivers, now=self.now)
+        if row.state is FindingState.OPEN and not row.baseline:
+            tell_of_finding(self.session, kind, row, now=self.now)
+
+    def _touch_unit(self, fingerprint: str, unit_id: str) -> None:
+        row = self.session.get(FindingUnitRow, (fingerprint, unit_id))
+        if row is None:
+            row = FindingUnitRow(fingerprint=fingerprint, unit_id=unit_id, first_seen=self.now)
+        row.gone_at = None
+        self.session.add(row)
+
+    def _clear_others(self, judgment: Judgment, found: set[str]) -> None:
+        """Close what the scope no longer finds; a person's confirmed finding is only marked."""
+        for fingerprint, check in self.known.findings.get(judgment.subject, {}).items():
+            if fingerprint in found or not judgment.covers(check):
+                continue
+            row = self.session.get(FindingRow, fingerprint)
+            if row is None or row.anchor != judgment.anchor:
+                continue
+            unit = self.session.get(FindingUnitRow, (fingerprint, judgment.subject))
+            if unit is not None and unit.gone_at is None:
+                unit.gone_at = self.now
+                self.session.add(unit)
+                self.session.flush()
+            if row.subject != GROUP or affected_units(self.session, fingerprint) == 0:
+                self._clear(row)
+
+    def _clear(self, row: FindingRow) -> None:
+        if row.state in UNDECIDED:
+            take_step(
+                self.session,
+                row,
+                FindingState.CLOSED,
+                "looked again, found nothing",
+                now=self.now,
+            )
+            self.tally.closed += 1
+        elif row.state is not FindingState.CLOSED and row.reproduced:
+            row.reproduced = False
+            self.session.add(row)
 
 
-def _write_event(session: Session, kind: str, row: FindingRow, now: datetime) -> None:
-    occasion = f"{kind}\x00{row.fingerprint}\x00{_occurrence(session, row.fingerprint)}"
-    session.add(
-        AlertEventRow(
-            key=hashlib.sha256(occasion.encode()).hexdigest(),
-            kind=kind,
-            anchor=row.anchor,
-            check_id=row.check_id,
-            fingerprint=row.fingerprint,
-            severity=row.severity,
-            text=row.message,
-            at=now,
+def _load_known(session: Session, subjects: set[str]) -> _Known:
+    ordered = sorted(subjects)
+    known = _Known()
+    for start in range(0, len(ordered), _LOOKUP):
+        chunk = ordered[start : start + _LOOKUP]
+        known.failures.update(
+            (row.check_id, row.subject)
+            for row in session.scalars(
+                select(CheckFailureRow).where(col(CheckFailureRow.subject).in_(chunk))
+            )
         )
-    )
-
-
-def _occurrence(session: Session, fingerprint: str) -> int:
-    """How often the finding was opened: the same event keeps its key through crash and re-run."""
-    count = session.scalar(
-        select(func.count())
-        .select_from(TransitionRow)
-        .where(
-            col(TransitionRow.fingerprint) == fingerprint,
-            col(TransitionRow.to_state) == FindingState.OPEN,
+        own = select(FindingRow.subject, FindingRow.fingerprint, FindingRow.check_id).where(  # type: ignore[call-overload]  # columns, to SQLAlchemy
+            col(FindingRow.subject).in_(chunk)
         )
-    )
-    return 0 if count is None else count
+        touched = (
+            select(FindingUnitRow.unit_id, FindingRow.fingerprint, FindingRow.check_id)  # type: ignore[call-overload]
+            .join(FindingRow, col(FindingRow.fingerprint) == col(FindingUnitRow.fingerprint))
+            .where(col(FindingUnitRow.unit_id).in_(chunk), col(FindingUnitRow.gone_at).is_(None))
+        )
+        for statement in (own, touched):
+            for subject, fingerprint, check in session.execute(statement):
+                known.add(subject, fingerprint, check)
+    return known
+
+
+def _rank(severity: Severity) -> int:
+    return _MOST_SEVERE_FIRST.index(severity)
 
 
 def _encode_evidence(evidence: tuple[EvidenceItem, ...]) -> str:

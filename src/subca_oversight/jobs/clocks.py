@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from subca_oversight.findings.decisions import expire_decisions
+from subca_oversight.findings.judgment import CLOCKS
 from subca_oversight.findings.lifecycle import ACTIONABLE
 from subca_oversight.jobs.context import JobContext, JobOutcome, done
 from subca_oversight.jobs.sources import write_event
@@ -36,8 +37,10 @@ def _run_clocks(context: JobContext) -> JobOutcome:
         for row in rows:
             if row.deadline is None:
                 continue
-            span = max(row.deadline - row.first_seen, timedelta(seconds=1))
-            share = (now - row.first_seen) / span
+            # A finding that came back has a new clock: its first sighting started another one.
+            started = row.deadline - CLOCKS.get(row.revocation, row.deadline - row.first_seen)
+            span = max(row.deadline - started, timedelta(seconds=1))
+            share = (now - started) / span
             reached = [(limit, words) for limit, words in STAGES if share >= limit]
             if len(reached) == 0:
                 continue
@@ -52,5 +55,7 @@ def _run_clocks(context: JobContext) -> JobOutcome:
                 f" {row.message}",
                 now=now,
                 anchor=row.anchor,
+                check_id=row.check_id,
+                fingerprint=row.fingerprint,
             )
     return done(f"{overdue} deadlines passed, {reopened} acceptances ran out")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlmodel import Session, col
+from sqlmodel import Session
 
-from subca_oversight.store.tables import AlertEventRow, SourceRow
+from subca_oversight.findings.trail import write_event
+from subca_oversight.store.tables import SourceRow
+
+__all__ = ["record_failure", "record_success", "write_event"]
 
 
 def record_success(session: Session, source: str, *, now: datetime, detail: str = "") -> None:
@@ -41,25 +42,4 @@ def record_failure(session: Session, source: str, error: str, *, now: datetime) 
             severity="should",
             text=f"{source}: {error}",
             now=now,
-        )
-
-
-def write_event(
-    session: Session,
-    *,
-    kind: str,
-    occasion: str,
-    severity: str,
-    text: str,
-    now: datetime,
-    anchor: str | None = None,
-) -> None:
-    """Write an alert event; the same occasion is never written twice."""
-    key = hashlib.sha256(f"{kind}\x00{occasion}".encode()).hexdigest()
-    known = session.scalar(
-        select(func.count()).select_from(AlertEventRow).where(col(AlertEventRow.key) == key)
-    )
-    if known == 0:
-        session.add(
-            AlertEventRow(key=key, kind=kind, anchor=anchor, severity=severity, text=text, at=now)
         )
