@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -25,6 +25,7 @@ from subca_oversight.evidence.units import load_units
 from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.findings.recorder import JudgedBreach, Judgment, Tally, record_judgments
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
+from subca_oversight.jobs.coverage import store_coverage, store_unit_coverage
 from subca_oversight.model.certificate import UnitFacts
 from subca_oversight.model.finding import (
     EvidenceItem,
@@ -36,7 +37,7 @@ from subca_oversight.model.finding import (
 from subca_oversight.model.subordinate import Subordinate
 from subca_oversight.store.tables import (
     AlertEventRow,
-    CheckCoverageRow,
+    CertificateRow,
     FindingRow,
     UnitRow,
 )
@@ -95,14 +96,13 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
                 for unit, outcome in judged
             ]
             _add(tally, record_judgments(session, judgments, rule_version=registry.digest, now=now))
-            for row in rows:
-                stored = session.get(UnitRow, row.unit_id)
-                if stored is not None:
-                    stored.checked_with = registry.digest
-                    session.add(stored)
+            _mark_checked(session, rows, units, registry.digest)
         looked += len(units)
         context.progress.advance(f"checks {subordinate.name}", looked)
     context.progress.end(f"checks {subordinate.name}")
+    if looked > 0:
+        with context.database.write() as session:
+            store_unit_coverage(session, subordinate.anchor, keys, registry, now=context.now())
     return looked
 
 
@@ -112,6 +112,28 @@ def _judge_units(
     by_id = {unit.unit_id: unit for unit in units}
     for outcome in run_checks(registry, units, executor=None):
         yield by_id[outcome.subject], outcome
+
+
+def _mark_checked(
+    session: Session, rows: Sequence[UnitRow], units: Sequence[UnitFacts], digest: str
+) -> None:
+    """Note who looked, but not on a unit that grew meanwhile: it is to be judged again."""
+    looked_at = {unit.unit_id: len(unit.certificates) for unit in units}
+    counted = session.execute(
+        select(CertificateRow.unit_id, func.count())  # type: ignore[call-overload]  # columns, to SQLAlchemy
+        .where(col(CertificateRow.unit_id).in_(looked_at))
+        .group_by(col(CertificateRow.unit_id))
+    )
+    held = {unit_id: count for unit_id, count in counted}  # noqa: C416 - rows are not tuples to mypy
+    for row in rows:
+        stored = session.get(UnitRow, row.unit_id)
+        if (
+            stored is not None
+            and stored.first_logged_ms == row.first_logged_ms
+            and held.get(row.unit_id, 0) == looked_at[row.unit_id]
+        ):
+            stored.checked_with = digest
+            session.add(stored)
 
 
 def _judge_entries(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
@@ -186,7 +208,7 @@ def _check_authorities(context: JobContext, subordinate: Subordinate, tally: Tal
             tally,
             record_judgments(session, judgments, rule_version=context.registry.digest, now=now),
         )
-        _store_coverage(session, subordinate.anchor, outcomes, context.registry, now)
+        store_coverage(session, subordinate.anchor, outcomes, context.registry, now=now)
     return len(subjects)
 
 
@@ -246,31 +268,6 @@ def _stale(keys: Sequence[str], digest: str) -> tuple[ColumnElement[bool], ...]:
         col(UnitRow.confirmed).is_(True),
         or_(col(UnitRow.checked_with).is_(None), col(UnitRow.checked_with) != digest),
     )
-
-
-def _store_coverage(
-    session: Session,
-    anchor: str,
-    outcomes: Iterable[CheckOutcome],
-    registry: Registry,
-    now: datetime,
-) -> None:
-    counts: dict[str, dict[Outcome, int]] = {}
-    for outcome in outcomes:
-        of_check = counts.setdefault(outcome.check, dict.fromkeys(Outcome, 0))
-        of_check[outcome.outcome] += 1
-    for check, of_check in counts.items():
-        session.merge(
-            CheckCoverageRow(
-                check_id=check,
-                anchor=anchor,
-                rule_version=registry.digest,
-                clear=of_check[Outcome.CLEAR],
-                breach=of_check[Outcome.BREACH],
-                could_not_run=of_check[Outcome.COULD_NOT_RUN],
-                at=now,
-            )
-        )
 
 
 def _finish_subordinate(context: JobContext, subordinate: Subordinate) -> None:
