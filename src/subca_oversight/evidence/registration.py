@@ -8,15 +8,16 @@ is kept and its logs are no longer read for it.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+import pybase64
 from sqlalchemy import select
 from sqlmodel import Session, col
 
@@ -28,6 +29,9 @@ from subca_oversight.settings import SubordinateSettings
 from subca_oversight.store.tables import AuthorityCertificateRow, SubordinateRow, WatchedKeyRow
 
 _MAX_CERTIFICATE_FILE = 1024 * 1024
+_PEM = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----\s([A-Za-z0-9+/=\s]*)-----END [A-Z0-9 ]+-----"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,12 @@ def register_subordinates(
         row.relation = one.settings.relation
         row.contacts = orjson.dumps(one.settings.contacts).decode()
         row.contract_end = one.settings.contract_end
+        was_retired = row.retired_at is not None
         row.retired_at = _retirement(row, one.settings, now)
         session.add(row)
         session.flush()
         _register_keys(session, row, one, keys, now)
+        _follow_retirement(session, row, keys, was_retired=was_retired)
     for anchor, row in stored.items():
         if anchor not in matches:
             _retire(session, row, keys, now)
@@ -263,6 +269,20 @@ def _retirement(
     return at if row.retired_at is None else row.retired_at
 
 
+def _follow_retirement(
+    session: Session, row: SubordinateRow, keys: dict[str, WatchedKeyRow], *, was_retired: bool
+) -> None:
+    """Stop and start watching with the subordinate the keys that were learned, not configured."""
+    for watched in keys.values():
+        if watched.anchor != row.anchor or watched.provenance is KeyProvenance.CONFIGURATION:
+            continue
+        if row.retired_at is not None and watched.unwatched_at is None:
+            watched.unwatched_at = row.retired_at
+        elif row.retired_at is None and was_retired:
+            watched.unwatched_at = None
+        session.add(watched)
+
+
 def _retire(
     session: Session, row: SubordinateRow, keys: dict[str, WatchedKeyRow], now: datetime
 ) -> None:
@@ -297,15 +317,17 @@ def _read_certificates(name: str, path: Path) -> list[CertificateFacts]:
 
 
 def _ders(content: bytes, where: str) -> list[bytes]:
-    if not content.lstrip().startswith(b"-----BEGIN") and b"-----BEGIN CERT" not in content:
-        if content[:1] != b"\x30":
-            raise ConfigurationError(f"{where}: holds no certificate, neither PEM nor DER")
+    """Cut out the certificates without reading them: a strict parser refuses what CAs do issue."""
+    found = [match.group(1) for match in _PEM.finditer(content)]
+    if len(found) == 0 and content.startswith(b"\x30"):
         return [content]
     try:
-        blocks = x509.load_pem_x509_certificates(content)
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: holds no certificate that can be read") from error
-    return [block.public_bytes(Encoding.DER) for block in blocks]
+        ders = [pybase64.b64decode(b"".join(body.split()), validate=True) for body in found]
+    except binascii.Error as error:
+        raise ConfigurationError(f"{where}: holds broken PEM: {error}") from error
+    if len(ders) == 0:
+        raise ConfigurationError(f"{where}: holds no certificate, neither PEM nor DER")
+    return ders
 
 
 def _spki_sha256(facts: CertificateFacts) -> str:
