@@ -3,13 +3,16 @@
 APScheduler only says when; what was last run is our own table, so that a job missed while the
 process was down runs at once, and once. On SIGTERM nothing new starts, what runs may end until the
 drain deadline, and batches are cut short in between (APScheduler's own shutdown would cancel them).
+What is still at work then is abandoned with the process: it is in the store, or is done again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from subca_oversight.errors import OversightError, StoreError
 from subca_oversight.http import Origin
-from subca_oversight.jobs.catalogue import JOBS, Job
+from subca_oversight.jobs.catalogue import JOBS, Job, verify_intervals
 from subca_oversight.jobs.context import JobContext, JobState
 from subca_oversight.jobs.overview import load_overview
 from subca_oversight.jobs.runs import find_last_runs, run_job
@@ -70,19 +73,24 @@ class _Daemon:
                 seconds=time.monotonic() - started,
             )
             if outcome.state is JobState.FAILED or len(outcome.problems) > 0:
-                self.failures[job.name] = "; ".join(outcome.problems[:3])
+                words = outcome.problems[:3] if len(outcome.problems) > 0 else (outcome.detail,)
+                self.failures[job.name] = "; ".join(words)
             else:
                 self.failures.pop(job.name, None)
-            await self._show_state()
+            await self.show_state()
         except StoreError as error:
             self.store_error = error
             self.failures["store"] = str(error)
             self.stopping.set()
+        except Exception as error:  # noqa: BLE001 - said on /healthz, where silence would not be
+            _log.exception("daemon_defect", job=job.name)
+            self.failures[job.name] = f"{type(error).__name__}: {error}"
         finally:
             if task is not None:
                 self.running.discard(task)
 
-    async def _show_state(self) -> None:
+    async def show_state(self) -> None:
+        """Bring the metrics in line with the store."""
         overview = await asyncio.to_thread(load_overview, self.context.database)
         self.metrics.show_logs(overview.logs)
         self.metrics.show_findings(overview.open_findings)
@@ -105,8 +113,10 @@ class _Daemon:
 async def run_daemon(settings: Settings, *, now: Callable[[], datetime]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
-    Raises ConfigurationError, StoreError, or LeaseHeld where another process leads.
+    Raises ConfigurationError, StoreError, or LeaseHeld where another process leads. Does not return
+    where a job outlasts the drain: a thread cannot be cancelled, so the process ends under it.
     """
+    verify_intervals(settings.daemon.intervals)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -125,6 +135,7 @@ async def run_daemon(settings: Settings, *, now: Callable[[], datetime]) -> int:
             settings.daemon.listen, metrics=daemon.metrics.exposition, health=daemon.health
         ) as server:
             scheduler = await _schedule(daemon)
+            await daemon.show_state()
             host, port = server.address
             _log.info("daemon_started", listen=f"{host}:{port}", jobs=len(JOBS))
             watchdog = asyncio.create_task(_feed_watchdog())
@@ -133,15 +144,17 @@ async def run_daemon(settings: Settings, *, now: Callable[[], datetime]) -> int:
             notify(STOPPING)
             _log.info("daemon_stopping", running=len(daemon.running))
             scheduler.pause()
-            await _drain(daemon, settings.daemon.drain_seconds)
+            late = await _drain(daemon, settings.daemon.drain_seconds)
             scheduler.shutdown(wait=False)
             watchdog.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watchdog
-    _log.info("daemon_stopped")
-    for error in (*lost, daemon.store_error):
-        if error is not None:
-            raise error
+    errors = [*lost] if daemon.store_error is None else [*lost, daemon.store_error]
+    _log.info("daemon_stopped", abandoned=late)
+    if late > 0:
+        _leave(0 if len(errors) == 0 else errors[0].exit_code)
+    if len(errors) > 0:
+        raise errors[0]
     return 0
 
 
@@ -160,7 +173,9 @@ async def _schedule(daemon: _Daemon) -> AsyncIOScheduler:
         seconds = daemon.context.settings.daemon.intervals.get(job.name, job.interval_seconds)
         due = now + timedelta(seconds=order)
         if job.name in last:
-            due = max(due, last[job.name] + timedelta(seconds=seconds))
+            # A last run in the future is a clock that was wrong: never wait beyond one interval.
+            next_due = min(last[job.name], now) + timedelta(seconds=seconds)
+            due = max(due, next_due)
         scheduler.add_job(
             daemon.run,
             IntervalTrigger(seconds=seconds, jitter=seconds * _JITTER, timezone=UTC),
@@ -178,22 +193,31 @@ async def _schedule(daemon: _Daemon) -> AsyncIOScheduler:
     return scheduler
 
 
-async def _drain(daemon: _Daemon, seconds: float) -> None:
-    """Let running jobs end; cancel what is left at the deadline."""
+async def _drain(daemon: _Daemon, seconds: float) -> int:
+    """Let running jobs end; cancel what is left at the deadline, and tell how many that were."""
     running = set(daemon.running)
     if len(running) == 0:
-        return
+        return 0
     _, late = await asyncio.wait(running, timeout=seconds)
     for task in late:
         task.cancel()
     if len(late) > 0:
         _log.warning("jobs_cancelled", count=len(late))
         await asyncio.wait(late, timeout=5.0)
+    return len(late)
+
+
+def _leave(code: int) -> None:
+    """End the process under threads that are still at work."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _feed_watchdog() -> None:
     """Feed systemd's watchdog from the event loop: a loop that stands still is restarted."""
     seconds = find_watchdog_seconds()
     while seconds is not None:
-        notify(WATCHDOG)
+        with contextlib.suppress(OSError):  # the manager restarts; the next message reaches it
+            notify(WATCHDOG)
         await asyncio.sleep(seconds)

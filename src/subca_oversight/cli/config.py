@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from subca_oversight.cli.invocation import invocation_of
+from subca_oversight.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from subca_oversight.settings import Settings
 
 
 @click.group()
@@ -18,16 +26,36 @@ def check(context: click.Context) -> None:
     """Read the configuration and every file that it names."""
     from subca_oversight.check.registry import load_registry
     from subca_oversight.evidence.registration import read_configured
+    from subca_oversight.jobs.catalogue import verify_intervals
 
     invocation = invocation_of(context)
     settings = invocation.load_settings()
     configured = read_configured(settings.subordinate)
     registry = load_registry(settings.checks.directory)
+    verify_intervals(settings.daemon.intervals)
+    _verify_files(settings)
     keys = sum(len(one.keys) for one in configured)
     click.echo(
         f"{invocation.configuration}: good; {len(configured)} subordinates with {keys} keys,"
         f" {len(registry.checks)} checks"
     )
+
+
+def _verify_files(settings: Settings) -> None:
+    """Raise ConfigurationError where a file that the configuration names is not there."""
+    named = [("http.ca_bundle", settings.http.ca_bundle), ("ccadb.records", settings.ccadb.records)]
+    named += [("ccadb.certificates", one) for one in settings.ccadb.certificates]
+    for entry in settings.ct.log_lists:
+        named.append(("ct.log_lists.source", entry.source))
+        if entry.public_key != "google":
+            named.append(("ct.log_lists.public_key", entry.public_key))
+    named += [(f'subordinate "{one.name}"', one.commitments) for one in settings.subordinate]
+    for key, name in named:
+        if name is None or str(name) == "" or "://" in str(name):
+            continue
+        if not os.access(name, os.R_OK):
+            reason = "cannot be read" if Path(name).exists() else "there is no such file"
+            raise ConfigurationError(f"{key}: {name}: {reason}")
 
 
 @config.command()

@@ -58,10 +58,12 @@ class TerminalProgress:
             self._bars.update(self._tasks[task], completed=done, total=total, note=note)
 
     def end(self, task: str, note: str = "") -> None:
-        """Remove a bar."""
-        del note
+        """Remove a bar, and write what came of it."""
         if task in self._tasks:
             self._bars.remove_task(self._tasks.pop(task))
+        if len(note) > 0:
+            line = f"{task}: {note}"
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LineProgress:

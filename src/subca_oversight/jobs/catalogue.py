@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from subca_oversight.errors import ConfigurationError
 from subca_oversight.jobs.backup import back_up
 from subca_oversight.jobs.ccadb import import_ccadb
 from subca_oversight.jobs.checks import check_all
@@ -19,6 +20,7 @@ from subca_oversight.jobs.sample import remind_of_samples
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
+_LONGEST = 31 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,16 @@ JOBS: dict[str, Job] = {
         Job("backup", back_up, _DAY, "copy the database"),
     )
 }
+
+
+def verify_intervals(intervals: Mapping[str, float]) -> None:
+    """Raise ConfigurationError where ``daemon.intervals`` names no job, or no length of time."""
+    for name, seconds in intervals.items():
+        if name not in JOBS:
+            raise ConfigurationError(
+                f"daemon.intervals.{name}: no job is called that; known: {', '.join(JOBS)}"
+            )
+        if not 1 <= seconds <= _LONGEST:
+            raise ConfigurationError(
+                f"daemon.intervals.{name}: {seconds:g} is not between 1 second and 31 days"
+            )

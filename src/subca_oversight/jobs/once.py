@@ -35,14 +35,18 @@ async def run_once(
     or the lease is lost.
     """
     lost: list[StoreError] = []
+    ended = False
     async with open_surroundings(
         settings,
         now=now,
         progress=progress,
-        should_stop=lambda: len(lost) > 0,
+        should_stop=lambda: ended or len(lost) > 0,
         lease_lost=lost.append,
     ) as context:
-        for job in jobs:
-            if len(lost) > 0:
-                raise lost[0]
-            yield job, await run_job(job, context)
+        try:
+            for job in jobs:
+                yield job, await run_job(job, context)
+                if len(lost) > 0:
+                    raise lost[0]
+        finally:
+            ended = True  # a job's thread outlives its cancellation, up to the end of its batch

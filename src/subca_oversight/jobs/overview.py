@@ -80,8 +80,8 @@ class Overview:
         return [
             LogProgress(
                 log=one.description,
-                verified_size=one.verified_size or 0,
-                head_size=one.head_size or 0,
+                verified_size=0 if one.verified_size is None else one.verified_size,
+                head_size=0 if one.head_size is None else one.head_size,
                 quarantined=one.quarantined_at is not None,
                 last_success=one.last_success,
             )
@@ -135,12 +135,11 @@ def _log_status(row: LogRow, verified: int | None) -> LogStatus:
 
 
 def _jobs(session: Session) -> tuple[JobStatus, ...]:
-    latest: dict[str, JobRunRow] = {}
-    for row in session.scalars(select(JobRunRow).order_by(col(JobRunRow.id))):
-        latest[row.job] = row
+    latest = select(func.max(JobRunRow.id)).group_by(col(JobRunRow.job))
+    rows = session.scalars(select(JobRunRow).where(col(JobRunRow.id).in_(latest)))
     return tuple(
         JobStatus(row.job, row.started_at, row.finished_at, row.outcome, row.detail)
-        for _, row in sorted(latest.items())
+        for row in sorted(rows, key=lambda row: row.job)
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from subca_oversight.errors import OversightError, StoreError
@@ -20,8 +20,8 @@ _log = structlog.get_logger()
 async def run_job(job: Job, context: JobContext) -> JobOutcome:
     """Run ``job`` once and record it.
 
-    An error of ours becomes a failed outcome, so that the other jobs go on; StoreError alone is
-    raised, since nothing can be recorded without the store. Cancellation leaves the row unfinished.
+    Every error becomes a failed outcome, so that the other jobs go on; StoreError alone is raised,
+    since nothing can be recorded without the store. Cancellation leaves the row unfinished.
     """
     started = time.monotonic()
     run_id = await asyncio.to_thread(_begin, job, context)
@@ -32,6 +32,10 @@ async def run_job(job: Job, context: JobContext) -> JobOutcome:
         raise
     except OversightError as error:
         outcome = JobOutcome(JobState.FAILED, str(error), (str(error),), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - one job's defect must not end the oversight
+        _log.exception("job_crashed", job=job.name)
+        line = f"a defect of this program, please report it: {type(error).__name__}: {error}"
+        outcome = JobOutcome(JobState.FAILED, line, (line,), OversightError.exit_code)
     context.progress.end(job.name, outcome.detail)
     await asyncio.to_thread(_finish, context, run_id, outcome)
     _log.info(
@@ -46,14 +50,13 @@ async def run_job(job: Job, context: JobContext) -> JobOutcome:
 
 def find_last_runs(session: Session) -> dict[str, JobRunRow]:
     """The latest finished run of each job that was not a failure."""
-    runs: dict[str, JobRunRow] = {}
-    for row in session.scalars(
-        select(JobRunRow)
-        .where(col(JobRunRow.outcome).in_([JobState.DONE, JobState.SKIPPED]))
-        .order_by(col(JobRunRow.id))
-    ):
-        runs[row.job] = row
-    return runs
+    latest = (
+        select(func.max(JobRunRow.id))
+        .where(col(JobRunRow.outcome).in_([JobState.DONE.value, JobState.SKIPPED.value]))
+        .group_by(col(JobRunRow.job))
+    )
+    rows = session.scalars(select(JobRunRow).where(col(JobRunRow.id).in_(latest)))
+    return {row.job: row for row in rows}
 
 
 def _begin(job: Job, context: JobContext) -> int:

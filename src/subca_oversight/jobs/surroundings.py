@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -13,10 +12,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from subca_oversight.check.registry import load_registry
-from subca_oversight.errors import StoreError
-from subca_oversight.evidence.registration import read_configured, register_subordinates
+from subca_oversight.errors import LeaseHeld, StoreError
+from subca_oversight.evidence.registration import (
+    ConfiguredSubordinate,
+    read_configured,
+    register_subordinates,
+)
 from subca_oversight.http import Client
 from subca_oversight.jobs.context import JobContext
+from subca_oversight.jobs.holder import describe_holder, is_gone
 from subca_oversight.model.progress import Progress
 from subca_oversight.settings import Settings
 from subca_oversight.store.database import FIRST_SAFE_SQLITE, Database, sqlite_version
@@ -49,14 +53,16 @@ async def open_surroundings(
     try:
         await asyncio.to_thread(ensure_schema, database)
         _warn_of_old_sqlite(database)
-        holder = f"{socket.gethostname()}:{os.getpid()}"
         lease = await asyncio.to_thread(
-            acquire_lease, database, holder=holder, time_to_live=timedelta(seconds=LEASE_SECONDS)
+            acquire_lease,
+            database,
+            holder=describe_holder(),
+            time_to_live=timedelta(seconds=LEASE_SECONDS),
+            is_gone=is_gone,
         )
         renewal = asyncio.create_task(_keep_lease(database, lease, lease_lost))
         try:
-            with database.write() as session:
-                register_subordinates(session, configured, now=now())
+            await asyncio.to_thread(_register, database, configured, now())
             async with Client(settings.http, contact=settings.agent.contact) as client:
                 yield JobContext(
                     settings=settings,
@@ -75,20 +81,32 @@ async def open_surroundings(
             with contextlib.suppress(StoreError):
                 await asyncio.to_thread(release_lease, database, lease)
     finally:
-        database.close()
+        await asyncio.to_thread(database.close)
+
+
+def _register(database: Database, configured: list[ConfiguredSubordinate], now: datetime) -> None:
+    with database.write() as session:
+        register_subordinates(session, configured, now=now)
 
 
 async def _keep_lease(
     database: Database, lease: Lease, lease_lost: Callable[[StoreError], None]
 ) -> None:
+    """Renew the lease until it is lost: taken by another, or not renewed within its time."""
+    renewed = time.monotonic()
     while True:
         await asyncio.sleep(LEASE_SECONDS / _RENEWALS)
+        asked = time.monotonic()
         try:
             await asyncio.to_thread(renew_lease, database, lease)
         except StoreError as error:
+            if not isinstance(error, LeaseHeld) and asked - renewed < LEASE_SECONDS:
+                _log.warning("lease_not_renewed", reason=str(error))
+                continue
             _log.error("lease_lost", reason=str(error))
             lease_lost(error)
             return
+        renewed = asked
 
 
 def _warn_of_old_sqlite(database: Database) -> None:
