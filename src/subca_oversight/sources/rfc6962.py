@@ -135,7 +135,7 @@ class Rfc6962Log:
             try:
                 response = await self._get(url, _PAGE)
             except SourceError as error:
-                if error.status not in _TOO_LARGE or stop - first <= _SMALLEST_PAGE:
+                if stop - first <= _SMALLEST_PAGE or not _is_too_large(error):
                     raise
                 self._page_entries = max(_SMALLEST_PAGE, (stop - first) // 2)
                 continue
@@ -241,11 +241,24 @@ def chain_of(extra: bytes, *, precertificate: bool) -> tuple[bytes | None, tuple
     return first, tuple(certificates)
 
 
+def first_of_chain(extra: bytes) -> bytes:
+    """The first certificate in the ``extra_data`` of a final certificate's entry."""
+    stop = _LENGTHS + int.from_bytes(extra[_LENGTH:_LENGTHS])
+    return extra[_LENGTHS:stop]
+
+
 def _vector(octets: bytes) -> tuple[bytes, bytes]:
     stop = _LENGTH + int.from_bytes(octets[:_LENGTH])
     if len(octets) < max(stop, _LENGTH):
         raise ValueError("a length reaches beyond the extra data")
     return octets[_LENGTH:stop], octets[stop:]
+
+
+def _is_too_large(error: SourceError) -> bool:
+    """Whether fewer entries may be had where these were not: refused, over a cap, or too slow."""
+    if error.status is not None:
+        return error.status in _TOO_LARGE
+    return not error.retry or isinstance(error.__cause__, TimeoutError)
 
 
 def _object(response: Response) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from subca_oversight.errors import LogMisbehaved, SourceError
-from subca_oversight.evidence.harvest import HarvestState, coverage, reader
+from subca_oversight.evidence.harvest import HarvestState, coverage, harvest, reader
 from subca_oversight.model.log import LogApi
 from subca_oversight.store.database import Database
 from subca_oversight.store.tables import (
@@ -178,19 +179,57 @@ def test_a_key_no_longer_watched_ends_its_backfill_and_its_reading(tmp_path: Pat
         assert all(one.is_complete for one in coverage(session))
 
 
+# Long readings
+
+
+@BOTH
+def test_a_long_reading_is_proven_in_stages(
+    tmp_path: Path, api: LogApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harvest, "STAGE_ENTRIES", 256)
+    database = new_database(tmp_path)
+    watch(database, certificates=[ACME.certificate])
+    log = FaultyLog(mixed(ACME, 900), api)
+    log.leaf_mutations[600] = flip(60)
+    with pytest.raises(LogMisbehaved):
+        run_harvest(database, log)
+    assert windows(database) == [("tail", 0, 512, False)]
+    assert count(database, SightingRow) == 2 * 52
+    log.leaf_mutations.clear()
+    result = run_harvest(database, log)
+    assert (result.verified_size, result.promoted) == (900, 2)
+    assert count(database, SightingRow) == 2 * 90
+    with database.read() as session:  # all of it is what was there when reading began
+        assert {row.baseline for row in session.scalars(select(UnitRow))} == {True}
+
+
+@BOTH
+def test_a_log_that_gives_no_proof_on_the_way_is_verified_at_its_head(
+    tmp_path: Path, api: LogApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harvest, "STAGE_ENTRIES", 256)
+    database = new_database(tmp_path)
+    watch(database, certificates=[ACME.certificate])
+    log = FaultyLog(mixed(ACME, 900), api)
+    log.missing |= {f"/ct/v1/get-sth-consistency?first={n}&second=900" for n in (256, 512, 768)}
+    log.missing |= {"/tile/0/001", "/tile/0/002", "/tile/0/003.p/132", "/tile/0/003"}
+    result = run_harvest(database, log)
+    assert (result.verified_size, result.promoted) == (900, 1)
+
+
 # Crashes
 
 
-def scenario(folder: Path, log: FaultyLog, name: str) -> str:
+def scenario(folder: Path, log: FaultyLog) -> Path:
     """A database in which a first reading is done, and a key added: tail and backfill are due."""
-    database = new_database(folder, name)
+    database = new_database(folder, "prepared.db")
     watch(database, certificates=[ACME.certificate])
     log.size = 300
     run_harvest(database, log)
     watch(database, certificates=[OTHER.certificate])
     log.size = None
     database.close()
-    return f"sqlite:///{folder / name}"
+    return folder / "prepared.db"
 
 
 @BOTH
@@ -200,14 +239,15 @@ def test_a_crash_at_any_commit_leaves_the_same_tables(
     monkeypatch.setattr(reader, "CHUNK_ENTRIES", 100)
     leaves = [*mixed(ACME, 200), *mixed(OTHER, 100, first=200), *mixed(ACME, 150, first=300)]
     log = FaultyLog(leaves, api, max_page=64)
-    undisturbed = Database(scenario(tmp_path, log, "undisturbed.db"))
+    prepared = scenario(tmp_path, log)
+    undisturbed = Database(f"sqlite:///{shutil.copy(prepared, tmp_path / 'undisturbed.db')}")
     run_harvest(undisturbed, log)
     expected = rows_of(undisturbed)
     commits = 0
     for after in (False, True):
         at = 2  # the first is the test's own, for the log list
         while True:
-            url = scenario(tmp_path, log, f"crash-{after}-{at}.db")
+            url = f"sqlite:///{shutil.copy(prepared, tmp_path / f'crash-{after}-{at}.db')}"
             crashing = CrashingDatabase(url, at, after=after)
             try:
                 run_harvest(crashing, log)

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select
-from sqlmodel import col
-
 from subca_oversight.errors import ConfigurationError, SourceError, VerificationError
 from subca_oversight.evidence.harvest.contradiction import (
     Contradiction,
     clear_quarantine,
     record_contradiction,
 )
+from subca_oversight.evidence.harvest.filling import is_filling
 from subca_oversight.evidence.harvest.heads import (
     LogClient,
     load_head,
@@ -33,26 +31,29 @@ from subca_oversight.evidence.harvest.issuers import IssuerBook
 from subca_oversight.evidence.harvest.promotion import Promoted, promote
 from subca_oversight.evidence.harvest.reader import ProgressSink, WindowReader
 from subca_oversight.evidence.harvest.start import find_start
+from subca_oversight.evidence.harvest.verification import verify_position
 from subca_oversight.evidence.harvest.watch import WatchedKeys, load_watched
 from subca_oversight.evidence.harvest.windows import (
     Plan,
     Target,
     Window,
-    WindowKind,
     commit_verified,
-    is_first_window,
+    history_end,
     open_tail,
     plan_windows,
     rewind,
 )
 from subca_oversight.evidence.merkle import TILE_WIDTH, CompactRange
 from subca_oversight.http import Client
-from subca_oversight.model.log import HASH_LENGTH, Log, LogApi, TreeHead
+from subca_oversight.model.log import Log, LogApi, TreeHead
 from subca_oversight.settings import CtSettings
 from subca_oversight.sources.rfc6962 import Rfc6962Log
 from subca_oversight.sources.static_ct import StaticLog
 from subca_oversight.store.database import Database
-from subca_oversight.store.tables import LogRow, TreeHeadRow
+from subca_oversight.store.tables import LogRow
+
+STAGE_ENTRIES = 1 << 18
+"""Entries after which a long reading is proven and promoted without waiting for its end."""
 
 
 class HarvestState(StrEnum):
@@ -223,7 +224,7 @@ class _Harvest:
         end: int,
         head: TreeHead | None,
     ) -> None:
-        """Download up to ``end``, compare the root, and promote."""
+        """Download up to ``end`` in stages; prove and promote each."""
         reader = WindowReader(
             self._database,
             self._client,
@@ -234,35 +235,45 @@ class _Harvest:
             now=self._now,
             progress=self._progress,
         )
-        await reader.read_to(end, target)
-        folded = window.position.copy()
-        if end < target.size:
-            folded.extend(await self._last_hashes(end, target.size))
-        try:
-            folded.verify_root(target.root)
-        except VerificationError as error:
-            lines, body = reader.served()
-            raise Contradiction(
-                f"{self._log.description}: the entries served do not hash to the signed root:"
-                f" {error}",
-                kind="root_mismatch",
-                tree_size=target.size,
-                head=None if head is None else head.raw,
-                computed_root=folded.root(),
-                body=body,
-                detail=f"window of kind {window.kind} from {window.verified.size} to {end}; Merkle"
-                f" roots of the pages served in this run:\n{lines}",
-            ) from None
-        promoted = await asyncio.to_thread(self._promote, window, watched)
-        window.verified = window.position.copy()
-        self._count(promoted)
+        while True:
+            position = window.position.size
+            stop = min(end, position - position % STAGE_ENTRIES + STAGE_ENTRIES)
+            await reader.read_to(stop, target)
+            try:
+                await verify_position(self._client, window.position, target)
+            except VerificationError as error:
+                raise self._mismatch(window, target, head, reader, str(error)) from None
+            except SourceError:
+                if stop == end:
+                    raise
+                continue  # this log gives no proof for here; a later stage or the head will do
+            promoted = await asyncio.to_thread(self._promote, window, watched)
+            window.verified = window.position.copy()
+            reader.forget()
+            self._count(promoted)
+            if stop == end:
+                return
 
-    async def _last_hashes(self, begin: int, end: int) -> list[bytes]:
-        """Leaf hashes of the last, partial tile: they verify the head, and are not entries yet."""
-        if not isinstance(self._client, StaticLog):
-            raise TypeError("only static logs have tiles")
-        tile = await self._client.fetch_hash_tile(0, begin // TILE_WIDTH, end - begin)
-        return [tile[at : at + HASH_LENGTH] for at in range(0, len(tile), HASH_LENGTH)]
+    def _mismatch(
+        self,
+        window: Window,
+        target: Target,
+        head: TreeHead | None,
+        reader: WindowReader,
+        reason: str,
+    ) -> Contradiction:
+        lines, body = reader.served()
+        return Contradiction(
+            f"{self._log.description}: the entries served do not hash to the signed root: {reason}",
+            kind="root_mismatch",
+            tree_size=target.size,
+            head=None if head is None else head.raw,
+            computed_root=window.position.root(),
+            body=body,
+            detail=f"window of kind {window.kind} from {window.verified.size} to"
+            f" {window.position.size}, to fit the root {target.root.hex()}; Merkle roots of the"
+            f" pages served in this run:\n{lines}",
+        )
 
     def _load(self) -> WatchedKeys:
         with self._database.read() as session:
@@ -275,27 +286,11 @@ class _Harvest:
             return load_watched(session, only=keys)
 
     def _is_busy(self, head: TreeHead) -> bool:
-        """Whether the last tile of a static log is likely to be full soon.
-
-        It is when the log grew by more than a tile since the last head, and the tile has not been
-        waited for longer than the settings allow.
-        """
         if self._log.api is not LogApi.STATIC:
             return False
-        partial = head.tree_size - head.tree_size % TILE_WIDTH
-        with self._database.read() as session:
-            row = session.get_one(LogRow, self._log_id)
-            waiting_since = session.scalar(
-                select(func.min(col(TreeHeadRow.first_seen))).where(
-                    col(TreeHeadRow.log_id) == self._log_id, col(TreeHeadRow.tree_size) > partial
-                )
-            )
-        if row.quarantined_at is not None or row.head_size is None:
-            return False
-        if head.tree_size - row.head_size < TILE_WIDTH:
-            return False
         patience = timedelta(seconds=self._settings.partial_tile_seconds)
-        return waiting_since is None or self._now() - waiting_since < patience
+        with self._database.read() as session:
+            return is_filling(session, self._log_id, head.tree_size, patience, self._now())
 
     def _record_head(self, head: TreeHead) -> Contradiction | None:
         with self._database.write() as session:
@@ -312,11 +307,13 @@ class _Harvest:
     def _promote(self, window: Window, watched: WatchedKeys) -> Promoted:
         now = self._now()
         with self._database.write() as session:
-            is_history = window.kind is WindowKind.BACKFILL or (
-                window.is_first_reading and is_first_window(session, window)
-            )
             promoted = promote(
-                session, window, self._log.api, watched, is_history=is_history, now=now
+                session,
+                window,
+                self._log.api,
+                watched,
+                history_end=history_end(session, window),
+                now=now,
             )
             commit_verified(session, window, now)
             clear_quarantine(session, self._log_id, now)

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from subca_oversight.errors import SourceError, VerificationError
+from subca_oversight.evidence.chain import MAX_LINKS
 from subca_oversight.evidence.der import Malformed
 from subca_oversight.evidence.harvest.contradiction import MAX_BODY, Contradiction, record_blame
 from subca_oversight.evidence.harvest.decoding import fingerprints_named
@@ -40,7 +41,7 @@ from subca_oversight.sources.log_entries import (
     ServedPage,
     final_certificate_of,
 )
-from subca_oversight.sources.rfc6962 import chain_of
+from subca_oversight.sources.rfc6962 import first_of_chain
 from subca_oversight.sources.static_ct import StaticLog, UnreadableTile
 from subca_oversight.store.database import Database
 
@@ -151,6 +152,10 @@ class WindowReader:
         bodies = self._noted.bodies
         return lines, b"".join(bodies) if len(bodies) > 0 else None
 
+    def forget(self) -> None:
+        """Drop what was noted as served: it is verified."""
+        self._noted = _Noted()
+
     async def _pages(self, first: int, end: int) -> AsyncGenerator[ServedPage, None]:
         """Pages in order, with some requests under way ahead of the one that is awaited."""
         under_way: deque[asyncio.Task[list[ServedPage]]] = deque()
@@ -178,7 +183,7 @@ class WindowReader:
         if isinstance(self._client, StaticLog):
             for offset in wanted:
                 names = fingerprints_named(page.preimages[offset][1:], page.unhashed(offset))
-                await self._issuers.ask(self._client, names)
+                await self._issuers.ask(self._client, names[:MAX_LINKS])
         self.matches += len(wanted)
         for offset, flaw in page.malformed:
             self._keep(page, offset, flaw)
@@ -200,8 +205,7 @@ class WindowReader:
                 selection.unknown.append((offset, issuer))
                 continue
             if issuer not in self._issuers.known and self._log.api is LogApi.RFC6962:
-                _, chain = chain_of(page.unhashed(offset), precertificate=False)
-                self._issuers.learn(chain[0], keep=False)
+                self._issuers.learn(first_of_chain(page.unhashed(offset)), keep=False)
             if issuer not in self._issuers.known:
                 selection.unknown.append((offset, issuer))
             elif self._issuers.known[issuer] in self._watched.spkis:

@@ -22,7 +22,12 @@ from subca_oversight.errors import StoreError
 from subca_oversight.evidence.harvest.watch import load_watch_set, store_watch_set, watch_digest
 from subca_oversight.evidence.merkle import CompactRange
 from subca_oversight.store.database import upsert_ignoring
-from subca_oversight.store.tables import ChainCertificateRow, PendingEntryRow, WindowRow
+from subca_oversight.store.tables import (
+    ChainCertificateRow,
+    PendingEntryRow,
+    TreeHeadRow,
+    WindowRow,
+)
 
 
 class WindowKind(StrEnum):
@@ -133,7 +138,7 @@ def commit_verified(session: Session, window: Window, now: datetime) -> None:
     row.updated_at = now
     if window.kind is WindowKind.BACKFILL:
         row.closed = row.verified == row.target_size
-    else:
+    elif row.verified == row.target_size:
         row.target_size = row.target_root = None
     session.add(row)
     session.flush()
@@ -145,10 +150,19 @@ def rewind(session: Session, window: Window, now: datetime) -> None:
     _rewind_row(session, session.get_one(WindowRow, window.id), now)
 
 
-def is_first_window(session: Session, window: Window) -> bool:
-    """Whether ``window`` is the one that reading of its log began with."""
-    query = select(func.min(col(WindowRow.id))).where(col(WindowRow.log_id) == window.log_id)
-    return session.scalar(query) == window.id
+def history_end(session: Session, window: Window) -> int:
+    """The first entry of ``window`` that is not history, read for the first time.
+
+    All of a backfill is history; of the window that reading of the log began with, what lies below
+    the first head that was ever seen.
+    """
+    if window.kind is WindowKind.BACKFILL:
+        return 0 if window.target is None else window.target.size
+    began = select(func.min(col(WindowRow.id))).where(col(WindowRow.log_id) == window.log_id)
+    if session.scalar(began) != window.id:
+        return 0
+    heads = select(col(TreeHeadRow.tree_size)).where(col(TreeHeadRow.log_id) == window.log_id)
+    return session.scalars(heads.order_by(col(TreeHeadRow.id))).first() or 0
 
 
 def _turn_over(
