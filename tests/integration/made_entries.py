@@ -57,9 +57,12 @@ class Authority:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
 
     @property
+    def spki(self) -> bytes:
+        return self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
     def key_hash(self) -> bytes:
-        public = self.key.public_key()
-        return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        return sha256(self.spki)
 
     def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         return builder.issuer_name(self.subject).sign(

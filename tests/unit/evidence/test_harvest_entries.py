@@ -28,6 +28,7 @@ from subca_oversight.store.tables import (
     SightingRow,
     UnconfirmedMatchRow,
     UnitRow,
+    WatchedKeyRow,
 )
 from tests.integration.harvesting import (
     NOW,
@@ -162,6 +163,21 @@ def test_what_cannot_be_ruled_out_is_kept_as_unconfirmed(tmp_path: Path, api: Lo
     result = run_harvest(database, FaultyLog(leaves, api))
     assert (result.matches, result.unconfirmed, result.blamed) == (0, 1, 0)
     assert count(database, UnitRow) == 0
+
+
+def test_a_doubt_ends_when_the_certificate_of_the_key_is_at_hand(tmp_path: Path) -> None:
+    database = new_database(tmp_path)
+    watch(database, keys=[ACME.key_hash])
+    leaves = [replace(ACME.precertificate(number), chain=()) for number in (5, 6)]
+    log = FaultyLog(leaves, LogApi.RFC6962)
+    assert run_harvest(database, log).unconfirmed == 2
+    with database.write() as session:
+        session.get_one(WatchedKeyRow, ACME.key_hash.hex()).spki = ACME.spki
+    assert run_harvest(database, log).matches == 2
+    assert count(database, UnconfirmedMatchRow) == 0
+    with database.read() as session:
+        assert {row.confirmed for row in session.scalars(select(UnitRow))} == {True}
+    assert (count(database, CertificateRow), count(database, SightingRow)) == (2, 2)
 
 
 def test_an_issuer_that_is_not_served_never_hides_a_final(tmp_path: Path) -> None:

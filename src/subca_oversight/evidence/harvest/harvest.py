@@ -28,7 +28,7 @@ from subca_oversight.evidence.harvest.heads import (
     verify_smaller_head,
 )
 from subca_oversight.evidence.harvest.issuers import IssuerBook
-from subca_oversight.evidence.harvest.promotion import Promoted, promote
+from subca_oversight.evidence.harvest.promotion import Promoted, confirm_doubts, promote
 from subca_oversight.evidence.harvest.reader import ProgressSink, WindowReader
 from subca_oversight.evidence.harvest.start import find_start
 from subca_oversight.evidence.harvest.verification import verify_position
@@ -297,8 +297,12 @@ class _Harvest:
             return record_head(session, self._log, head, self._now())
 
     def _plan(self, watched: WatchedKeys) -> Plan:
+        now = self._now()
         with self._database.write() as session:
-            return plan_windows(session, self._log_id, frozenset(watched.spkis), self._now())
+            self._total.matches += confirm_doubts(
+                session, self._log_id, self._log.api, watched, now
+            )
+            return plan_windows(session, self._log_id, frozenset(watched.spkis), now)
 
     def _open_tail(self, watched: WatchedKeys, start: CompactRange) -> Window:
         with self._database.write() as session:

@@ -27,7 +27,7 @@ from subca_oversight.evidence.confirmation import (
 from subca_oversight.evidence.der import Malformed
 from subca_oversight.evidence.harvest.batch import Batch, Unit, write_batch
 from subca_oversight.evidence.harvest.contradiction import record_blame
-from subca_oversight.evidence.harvest.decoding import find_entry
+from subca_oversight.evidence.harvest.decoding import ChainFinder, find_entry
 from subca_oversight.evidence.harvest.issuers import find_key_hash, load_chain
 from subca_oversight.evidence.harvest.watch import WatchedKeys
 from subca_oversight.evidence.harvest.windows import Window
@@ -36,7 +36,7 @@ from subca_oversight.evidence.structure import slice_certificate
 from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.model.certificate import CertificateKind
 from subca_oversight.model.log import LogApi
-from subca_oversight.store.tables import PendingEntryRow, WatchedKeyRow
+from subca_oversight.store.tables import PendingEntryRow, UnconfirmedMatchRow, WatchedKeyRow
 
 _BATCH = 1000
 """Pending entries confirmed at a time, so that a large backlog needs no large memory."""
@@ -74,17 +74,7 @@ def promote(
     blamed: list[dict[str, Any]] = []
     for rows in _pending(session, window.id):
         batch = Batch(window.log_id)
-        chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
-
-        def find_chain(
-            fingerprints: Sequence[bytes],
-            chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = chains,
-        ) -> tuple[bytes, ...]:
-            names = tuple(fingerprints)
-            if names not in chains:
-                chains[names] = load_chain(session, names)
-            return chains[names]
-
+        find_chain = _chain_finder(session)
         for row in rows:
             if row.malformed is not None:
                 batch.malformed.append(_malformed_row(window.log_id, row, now))
@@ -101,6 +91,48 @@ def promote(
     if promoted.blamed > 0:
         _blame(session, window, promoted.blamed, blamed, now)
     return promoted
+
+
+def confirm_doubts(
+    session: Session, log_id: str, api: LogApi, watched: WatchedKeys, now: datetime
+) -> int:
+    """Confirm what had to wait for the certificate of a key that is at hand by now.
+
+    Returns how many matches of the log are confirmed. Those that the log is to blame for stay.
+    """
+    known = [key.hex() for key, spki in watched.spkis.items() if spki is not None]
+    rows = session.scalars(
+        select(UnconfirmedMatchRow)
+        .where(
+            col(UnconfirmedMatchRow.log_id) == log_id,
+            col(UnconfirmedMatchRow.blames_log).is_(False),
+            col(UnconfirmedMatchRow.issuer_key_sha256).in_(known),
+        )
+        .order_by(col(UnconfirmedMatchRow.index))
+        .limit(_BATCH)
+    ).all()
+    batch = Batch(log_id)
+    find_chain = _chain_finder(session)
+    for row in rows:
+        entry = find_entry(row.leaf, row.extra, api, find_chain)
+        if entry is not None:
+            again = PendingEntryRow(window_id=0, index=row.index, leaf=row.leaf, extra=row.extra)
+            _sort(batch, again, entry, watched.by_hex, is_history=True, now=now)
+    write_batch(session, batch, _watched_since(session), now)
+    return len(batch.sightings)
+
+
+def _chain_finder(session: Session) -> ChainFinder:
+    """Loads each chain once."""
+    chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
+
+    def find_chain(fingerprints: Sequence[bytes]) -> tuple[bytes, ...]:
+        names = tuple(fingerprints)
+        if names not in chains:
+            chains[names] = load_chain(session, names)
+        return chains[names]
+
+    return find_chain
 
 
 def _sort(
