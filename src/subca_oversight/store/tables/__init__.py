@@ -28,7 +28,9 @@ from subca_oversight.store.tables.findings import (  # noqa: E402
     WaiverRow,
 )
 from subca_oversight.store.tables.logs import (  # noqa: E402
+    LogEventRow,
     LogEvidenceRow,
+    LogListingRow,
     LogListRow,
     LogRow,
     MalformedEntryRow,
@@ -77,8 +79,10 @@ __all__ = [
     "LeaseRow",
     "LintResultRow",
     "LintRunRow",
+    "LogEventRow",
     "LogEvidenceRow",
     "LogListRow",
+    "LogListingRow",
     "LogRow",
     "MalformedEntryRow",
     "ObservationRow",

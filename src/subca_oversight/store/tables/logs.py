@@ -1,4 +1,4 @@
-"""Tables: logs, their heads, the windows read of them, and evidence against them.
+"""Tables: logs, what lists say of them, their heads, the windows read, and evidence.
 
 A window is one reading of a log from ``first`` on, filtered with one watch set. Its ``position``
 is what was downloaded and folded, its ``verified`` what a signed root has confirmed; coverage is
@@ -28,7 +28,7 @@ class LogRow(SQLModel, table=True):
     submission_url: str = Field(sa_type=SafeText)
     monitoring_url: str = Field(sa_type=SafeText)
     key: bytes = Field(sa_type=BYTES)
-    mmd: int
+    mmd: int = Field(sa_type=BIG)
     """Maximum merge delay in seconds."""
     state: str = Field(max_length=16)
     state_since: datetime | None = None
@@ -38,8 +38,14 @@ class LogRow(SQLModel, table=True):
     final_root: bytes | None = Field(default=None, sa_type=BYTES)
     log_type: str | None = Field(default=None, sa_type=SafeText)
     monitored: bool
+    """Whether some list has it in a state in which its heads are followed."""
+    unmonitored_since: datetime | None = None
+    """When it stopped being followed; what was begun of it is finished if it still answers."""
+    polled_at: datetime | None = None
+    """The latest attempt to read it, whatever came of it."""
     first_seen: datetime
     last_seen: datetime
+    """The latest time at which a list named it."""
     head_size: int | None = Field(default=None, sa_type=BIG)
     head_timestamp_ms: int | None = Field(default=None, sa_type=BIG)
     last_success: datetime | None = None
@@ -60,6 +66,59 @@ class LogListRow(SQLModel, table=True):
     body: bytes = Field(sa_type=BYTES)
     """The list as served, zlib-compressed."""
     fetched_at: datetime
+    """The latest time at which the source served this, or said that it still does."""
+    verified_with: str | None = Field(default=None, max_length=64)
+    """SHA-256 of the key file that its signature was verified with; None for an unsigned list."""
+    etag: str | None = Field(default=None, max_length=512)
+    last_modified: str | None = Field(default=None, max_length=512)
+
+
+class LogListingRow(SQLModel, table=True):
+    """What one list says of one log; kept with its last word when the list drops the log."""
+
+    __tablename__ = "log_listing"
+
+    log_id: str = Field(primary_key=True, foreign_key="log.log_id", max_length=64)
+    source: str = Field(primary_key=True, sa_type=SafeText)
+    description: str = Field(sa_type=SafeText)
+    operator: str = Field(sa_type=SafeText)
+    api: str = Field(max_length=16)
+    submission_url: str = Field(sa_type=SafeText)
+    monitoring_url: str = Field(sa_type=SafeText)
+    mmd: int = Field(sa_type=BIG)
+    state: str = Field(max_length=16)
+    state_since: datetime | None = None
+    interval_start: datetime | None = None
+    interval_end: datetime | None = None
+    final_size: int | None = Field(default=None, sa_type=BIG)
+    final_root: bytes | None = Field(default=None, sa_type=BYTES)
+    log_type: str | None = Field(default=None, sa_type=SafeText)
+    first_listed: datetime
+    vanished_at: datetime | None = None
+
+
+class LogEventRow(SQLModel, table=True):
+    """A change in what a list says of a log; rows are only ever added."""
+
+    __tablename__ = "log_event"
+    __table_args__ = (Index("ix_log_event_log_id_source", "log_id", "source"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
+    log_id: str = Field(foreign_key="log.log_id", max_length=64)
+    at: datetime
+    """When it was noticed here."""
+    source: str = Field(sa_type=SafeText)
+    version: str = Field(default="", sa_type=SafeText)
+    """Of the list that brought the change."""
+    published_at: datetime | None = None
+    """The timestamp of that list, where it states one."""
+    kind: str = Field(max_length=32)
+    """``appeared``, ``vanished``, ``state_changed``, ``url_changed`` …"""
+    before: str | None = Field(default=None, sa_type=SafeText)
+    after: str | None = Field(default=None, sa_type=SafeText)
+    state: str = Field(max_length=16)
+    """What the list says of the log's state once this has happened."""
+    state_since: datetime | None = None
 
 
 class TreeHeadRow(SQLModel, table=True):

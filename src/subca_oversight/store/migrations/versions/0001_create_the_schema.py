@@ -245,7 +245,7 @@ def upgrade() -> None:
         sa.Column("submission_url", SafeText(), nullable=False),
         sa.Column("monitoring_url", SafeText(), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("mmd", sa.Integer(), nullable=False),
+        sa.Column("mmd", sa.BigInteger(), nullable=False),
         sa.Column("state", AutoString(length=16), nullable=False),
         sa.Column("state_since", UTCDateTime(), nullable=True),
         sa.Column("interval_start", UTCDateTime(), nullable=True),
@@ -254,6 +254,8 @@ def upgrade() -> None:
         sa.Column("final_root", sa.LargeBinary(), nullable=True),
         sa.Column("log_type", SafeText(), nullable=True),
         sa.Column("monitored", sa.Boolean(), nullable=False),
+        sa.Column("unmonitored_since", UTCDateTime(), nullable=True),
+        sa.Column("polled_at", UTCDateTime(), nullable=True),
         sa.Column("first_seen", UTCDateTime(), nullable=False),
         sa.Column("last_seen", UTCDateTime(), nullable=False),
         sa.Column("head_size", sa.BigInteger(), nullable=True),
@@ -272,6 +274,9 @@ def upgrade() -> None:
         sa.Column("sha256", AutoString(length=64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("fetched_at", UTCDateTime(), nullable=False),
+        sa.Column("verified_with", AutoString(length=64), nullable=True),
+        sa.Column("etag", AutoString(length=512), nullable=True),
+        sa.Column("last_modified", AutoString(length=512), nullable=True),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_log_list")),
     )
     op.create_table(
@@ -544,6 +549,25 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "log_event",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("log_id", AutoString(length=64), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("source", SafeText(), nullable=False),
+        sa.Column("version", SafeText(), nullable=False),
+        sa.Column("published_at", UTCDateTime(), nullable=True),
+        sa.Column("kind", AutoString(length=32), nullable=False),
+        sa.Column("before", SafeText(), nullable=True),
+        sa.Column("after", SafeText(), nullable=True),
+        sa.Column("state", AutoString(length=16), nullable=False),
+        sa.Column("state_since", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["log_id"], ["log.log_id"], name=op.f("fk_log_event_log_id_log")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_event")),
+    )
+    with op.batch_alter_table("log_event", schema=None) as batch_op:
+        batch_op.create_index("ix_log_event_log_id_source", ["log_id", "source"], unique=False)
+
+    op.create_table(
         "log_evidence",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("log_id", AutoString(), nullable=False),
@@ -562,6 +586,28 @@ def upgrade() -> None:
     with op.batch_alter_table("log_evidence", schema=None) as batch_op:
         batch_op.create_index("ix_log_evidence_log_id_kind", ["log_id", "kind"], unique=False)
 
+    op.create_table(
+        "log_listing",
+        sa.Column("log_id", AutoString(length=64), nullable=False),
+        sa.Column("source", SafeText(), nullable=False),
+        sa.Column("description", SafeText(), nullable=False),
+        sa.Column("operator", SafeText(), nullable=False),
+        sa.Column("api", AutoString(length=16), nullable=False),
+        sa.Column("submission_url", SafeText(), nullable=False),
+        sa.Column("monitoring_url", SafeText(), nullable=False),
+        sa.Column("mmd", sa.BigInteger(), nullable=False),
+        sa.Column("state", AutoString(length=16), nullable=False),
+        sa.Column("state_since", UTCDateTime(), nullable=True),
+        sa.Column("interval_start", UTCDateTime(), nullable=True),
+        sa.Column("interval_end", UTCDateTime(), nullable=True),
+        sa.Column("final_size", sa.BigInteger(), nullable=True),
+        sa.Column("final_root", sa.LargeBinary(), nullable=True),
+        sa.Column("log_type", SafeText(), nullable=True),
+        sa.Column("first_listed", UTCDateTime(), nullable=False),
+        sa.Column("vanished_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["log_id"], ["log.log_id"], name=op.f("fk_log_listing_log_id_log")),
+        sa.PrimaryKeyConstraint("log_id", "source", name=op.f("pk_log_listing")),
+    )
     op.create_table(
         "log_window",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
