@@ -93,7 +93,7 @@ def _outcome(logs: Sequence[Log], answers: Sequence[HarvestResult | SourceError]
     entries = matches = unconfirmed = 0
     for log, answer in zip(logs, answers, strict=True):
         if isinstance(answer, LogMisbehaved):
-            problems.append(f"{log.description} misbehaved: {answer}")
+            problems.append(f"misbehaved: {answer}")
         elif isinstance(answer, SourceError):
             problems.append(f"{log.description}: {answer}")
         else:
