@@ -15,6 +15,7 @@ from subca_oversight.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from subca_oversight.demo.server import ServedWorld
+    from subca_oversight.model.finding import Finding
 
 _MARK = ".subca-oversight-demo"
 """Lies in every folder that this command made, and may therefore remake."""
@@ -109,7 +110,7 @@ def _oversee(world: ServedWorld, state: Path) -> int:
     print_table(
         f"{len(violations)} violations (of {len(found)} findings)",
         ("id", "subordinate", "check", "what", "requirement", "deadline"),
-        [(f.id, f.subordinate, f.check, f.message, f.requirement, f.deadline) for f in violations],
+        [(f.id, f.subordinate, f.check, f.message, f.requirement, _due(f)) for f in violations],
     )
     measurement = tour.measure(settings, manifest)
     hits = measurement.planted - len(measurement.missed)
@@ -135,3 +136,8 @@ def _make_folder(folder: Path) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
+
+
+def _due(finding: Finding) -> object:
+    """When it must be mended; a baseline finding has no clock."""
+    return "baseline: had expired" if finding.baseline else finding.deadline
