@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +18,24 @@ from subca_oversight.store.schema import ensure_schema
 @contextmanager
 def sqlite_database(folder: Path) -> Iterator[Database]:
     """A new SQLite database in ``folder``."""
-    database = Database(f"sqlite:///{folder / 'oversight.db'}")
-    ensure_schema(database)
+    path = folder / "oversight.db"
+    path.write_bytes(_migrated_file())
+    database = Database(f"sqlite:///{path}")
     try:
         yield database
     finally:
         database.close()
+
+
+@functools.cache
+def _migrated_file() -> bytes:
+    """The bytes of an empty database: migrating each test's own would take most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "oversight.db"
+        database = Database(f"sqlite:///{path}")
+        ensure_schema(database)
+        database.close()
+        return path.read_bytes()
 
 
 @contextmanager

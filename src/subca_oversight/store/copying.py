@@ -27,10 +27,11 @@ def copy_database(source: Database, target: Database) -> int:
                     f"{target.location}: {table.name} has rows; name an empty database"
                 )
         for table in METADATA.sorted_tables:
-            rows = reading.connection().execution_options(yield_per=_BATCH).execute(select(table))
-            for part in rows.mappings().partitions(_BATCH):
-                writing.connection().execute(table.insert(), [dict(row) for row in part])
-                copied += len(part)
+            streaming = reading.connection().execution_options(yield_per=_BATCH)
+            with streaming.execute(select(table)) as rows:
+                for part in rows.mappings().partitions(_BATCH):
+                    writing.connection().execute(table.insert(), [dict(row) for row in part])
+                    copied += len(part)
         if not target.is_sqlite:
             for table in METADATA.sorted_tables:
                 column = table.autoincrement_column

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 from sqlmodel import Session
 
 from subca_oversight.errors import ConfigurationError, StoreError
@@ -178,7 +178,7 @@ class Database:
         except DBAPIError as error:
             raise StoreError(f"{self.location}: {_advice(error)}") from error
         except SQLAlchemyError as error:
-            raise StoreError(f"{self.location}: {error}") from error
+            raise StoreError(f"{self.location}: {_first_line(error)}") from error
 
 
 def sqlite_version() -> tuple[int, ...]:
@@ -235,9 +235,15 @@ def _aware(value: object) -> datetime:
 
 def _advice(error: DBAPIError) -> str:
     """One line: what the driver said, and what the operator can do."""
-    said = str(error.orig).splitlines()[0] if error.orig is not None else str(error)
+    said = _first_line(error)
     lowered = said.lower()
     for words, advice in _ADVICE:
         if any(word in lowered for word in words):
             return f"{said}; {advice}"
     return said
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    """What went wrong, without the statement and its values, which may be hostile."""
+    said = str(error.orig) if isinstance(error, StatementError) else str(error)
+    return said.partition("\n")[0]
