@@ -14,15 +14,18 @@ def status(context: click.Context, *, as_json: bool) -> None:
     """State of logs, jobs and sources, and what is still to be acted on."""
     from subca_oversight.cli.output import print_json, print_table
     from subca_oversight.jobs.overview import load_overview
+    from subca_oversight.jobs.reading import load_readings
 
     with invocation_of(context).open_database() as database:
         overview = load_overview(database)
+        readings = load_readings(database)
     if as_json:
         print_json(
             {
                 "logs": overview.log_status,
                 "jobs": overview.jobs,
                 "sources": overview.sources,
+                "keys": readings,
                 "open_findings": overview.open_findings,
                 "notices": {"waiting": overview.waiting, "dead": overview.dead},
             }
@@ -45,6 +48,21 @@ def status(context: click.Context, *, as_json: bool) -> None:
             if log.monitored
         ],
     )
+    missing = [one for one in readings if not one.is_complete]
+    if len(missing) > 0:
+        print_table(
+            "Not read yet",
+            ("subordinate", "issuer key", "log", "entries"),
+            [
+                (
+                    one.subordinate,
+                    one.issuer_key_sha256[:16],
+                    one.log,
+                    "all" if one.unread_entries is None else f"{one.unread_entries:,}",
+                )
+                for one in missing
+            ],
+        )
     print_table(
         "Jobs",
         ("job", "last run", "outcome", "detail"),
