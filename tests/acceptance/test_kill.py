@@ -1,0 +1,155 @@
+"""Killed at any instant while harvesting, checking or delivering, the agent ends up the same.
+
+Each life begins with an empty database. In each of its phases the agent is killed at random
+instants, as often as chance has it, and then let run to the end; what it leaves is compared, row by
+row and instant by instant, with what an undisturbed run left.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from subca_oversight.demo.server import ServedWorld, serve_world
+from tests.acceptance.agent import Agent, Answer
+from tests.acceptance.snapshot import Snapshot, find_differences, take_snapshot
+from tests.acceptance.world import Installation, Tour, install, once
+
+PHASES = {
+    "harvesting": ("log-lists", "ccadb", "harvest"),
+    "checking": ("lint", "checks", "clocks"),
+    "delivering": ("deliver",),
+}
+KILLED = -9
+FINE = (0, 3)
+"""The world holds a log that misbehaves: who reads its entry first ends with 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """What a run that nobody killed left, and how long each phase took."""
+
+    snapshot: Snapshot
+    notices: dict[str, set[bytes]]
+    seconds: dict[str, float]
+
+
+@dataclass(slots=True)
+class Killer:
+    """Draws the instants, and counts them by phase."""
+
+    draw: random.Random
+    wanted: dict[str, int]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def is_wanted(self, phase: str) -> bool:
+        return self.counts[phase] < self.wanted[phase]
+
+    @property
+    def is_done(self) -> bool:
+        return not any(self.is_wanted(phase) for phase in PHASES)
+
+
+def _seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - instants to kill at, and the same each time
+
+
+def _assert_fine(answer: Answer) -> None:
+    assert answer.code in FINE, answer.err[-2000:]
+
+
+def _run_undisturbed(installation: Installation) -> Undisturbed:
+    seconds: dict[str, float] = {}
+    for phase, jobs in PHASES.items():
+        started = time.monotonic()
+        _assert_fine(installation.run(*once(*jobs)))
+        seconds[phase] = time.monotonic() - started
+    notices = _notices(installation)
+    assert len(installation.notices()) == len(notices) > 0
+    return Undisturbed(_snapshot(installation), notices, seconds)
+
+
+def _snapshot(installation: Installation) -> Snapshot:
+    return take_snapshot(f"sqlite:///{installation.database}")
+
+
+def _notices(installation: Installation, first: int = 0) -> dict[str, set[bytes]]:
+    """What arrived from delivery ``first`` on: bodies by webhook-id."""
+    received: dict[str, set[bytes]] = {}
+    for one in installation.world.received_webhooks[first:]:
+        received.setdefault(one.headers["webhook-id"], set()).add(one.body)
+    return received
+
+
+def _live(installation: Installation, calm: Undisturbed, killer: Killer) -> None:
+    """One life: every phase, killed until it got through or enough instants were had."""
+    before = len(installation.notices())
+    for phase, jobs in PHASES.items():
+        is_through = False
+        while killer.is_wanted(phase) and not is_through:
+            delay = killer.draw.random() * calm.seconds[phase]
+            answer = installation.run(*once(*jobs), kill_after=delay)
+            if answer.code == KILLED:
+                killer.counts[phase] += 1
+            else:
+                _assert_fine(answer)
+                is_through = True
+        if not is_through:
+            _assert_fine(installation.run(*once(*jobs)))
+    assert find_differences(_snapshot(installation), calm.snapshot) == []
+    assert _notices(installation, before) == calm.notices
+
+
+def _kill(make: Callable[[str], Installation], killer: Killer) -> int:
+    """Live until enough instants were had; returns the number of lives."""
+    calm = _run_undisturbed(make("undisturbed"))
+    lives = 0
+    while not killer.is_done:
+        lives += 1
+        _live(make(f"life-{lives}"), calm, killer)
+    return lives
+
+
+def _entry_of(served: ServedWorld, name: str) -> str:
+    """The [[subordinate]] entry of one subordinate of the world."""
+    one = next(each for each in served.manifest.subordinates if each.name == name)
+    pem = (served.directory / "subordinates" / f"{name}.pem").absolute()
+    return (
+        f'name = "{name}"\noperator = "{one.operator}"\nrelation = "{one.relation}"\n'
+        f'certificates = ["{pem}"]'
+    )
+
+
+def test_killed_at_some_instants_the_agent_ends_up_the_same(
+    agent: Agent, tour: Tour, tmp_path: Path
+) -> None:
+    """A tenth of the world: one subordinate, and the logs as they stood two months earlier."""
+    wanted = {"harvesting": 5, "checking": 3, "delivering": 3}
+    killer = Killer(_seeded(20261120), wanted)
+    with serve_world(tour.world, stage=1) as served:
+
+        def make(name: str) -> Installation:
+            installation = install(served, tmp_path / name, agent)
+            installation.keep_subordinates(_entry_of(served, "campus-onprem"))
+            return installation
+
+        _kill(make, killer)
+    assert killer.counts == wanted
+
+
+@pytest.mark.slow
+def test_killed_at_200_instants_the_agent_ends_up_the_same(
+    install_fresh: Callable[[str], Installation],
+) -> None:
+    wanted = {"harvesting": 80, "checking": 60, "delivering": 60}
+    killer = Killer(_seeded(1120), wanted)
+    lives = _kill(install_fresh, killer)
+    sys.stdout.write(f"{killer.counts.total()} kills in {lives} lives: {dict(killer.counts)}\n")
+    assert killer.counts == wanted

@@ -1,0 +1,77 @@
+"""A process that has imported everything and forks the agent on demand.
+
+Run as ``python -m tests.acceptance.zygote``. Each line on standard input is one run: a JSON object
+with the command line and the files for its output. It answers with the run's process id, and when
+the run has ended with its exit code, negative where a signal ended it. Without it, most of the
+instants at which a test kills would fall into the interpreter's start, and most of a test's time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import NoReturn
+
+_PRELOADED = (
+    "subca_oversight.cli.certificates",
+    "subca_oversight.cli.db",
+    "subca_oversight.cli.findings",
+    "subca_oversight.cli.progress",
+    "subca_oversight.cli.run",
+    "subca_oversight.cli.status",
+    "subca_oversight.jobs.once",
+    "subca_oversight.jobs.surroundings",
+)
+
+
+def preload() -> None:
+    """Import what commands import when they run."""
+    for name in _PRELOADED:
+        importlib.import_module(name)
+
+
+def fork_agent(arguments: list[str], out: str, err: str) -> int:
+    """Run the command line in a process and session of its own; returns its id."""
+    child = os.fork()
+    if child == 0:
+        _become_agent(arguments, out, err)
+    return child
+
+
+def _become_agent(arguments: list[str], out: str, err: str) -> NoReturn:
+    code = 70
+    try:
+        os.setsid()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(out, flags, 0o600), 1)
+        os.dup2(os.open(err, flags, 0o600), 2)
+        from subca_oversight.cli.root import main  # noqa: PLC0415 - spawned workers import this
+
+        code = main(arguments)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        run = json.loads(line)
+        child = fork_agent(run["arguments"], run["out"], run["err"])
+        _say(child)
+        _, status = os.waitpid(child, 0)
+        _say(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    preload()
+    _say("ready")
+    _serve()
