@@ -107,19 +107,19 @@ def audit_chart(entries: Iterable[AuditEntry], today: date) -> Chart | None:
 
     None where no audit has dates that can be drawn.
     """
-    groups: list[tuple[str, list[AuditPeriod]]] = []
+    groups: list[tuple[AuditEntry, list[AuditPeriod]]] = []
     drawn = 0
     for entry in entries:
         periods = [one for one in entry.periods if one.end is not None and one.due is not None]
         periods = periods[: MAX_AUDIT_ROWS - drawn]
         if len(periods) > 0:
-            groups.append((entry.freshness.certificate_name, periods))
+            groups.append((entry, periods))
             drawn += len(periods)
     if drawn == 0:
         return None
     first, last = _span([one for _, periods in groups for one in periods], today)
     left, row, top = 150, 24, 34
-    height = top + row * (drawn + len(groups)) + 12
+    height = top + row * (drawn + len(groups)) + 22
     total = (last - first).days
 
     def at(day: date) -> float:
@@ -133,18 +133,21 @@ def audit_chart(entries: Iterable[AuditEntry], today: date) -> Chart | None:
         for month in (1, 7):
             day = date(year, month, 1)
             if first <= day <= last:
-                lines.append(Line(at(day), top - 8, at(day), height - 8))
+                lines.append(Line(at(day), top - 8, at(day), height - 20))
                 labels.append(Label(at(day), top - 14, f"{day:%Y-%m}", "tick middle"))
     y = float(top)
-    for name, periods in groups:
-        labels.append(Label(_MARGIN, y + 15, shortened(name, 90), "group"))
+    for entry, periods in groups:
+        is_exempt = entry.freshness.state is AuditState.EXEMPT
+        name = shortened(entry.freshness.certificate_name, 80) + (" (exempt)" if is_exempt else "")
+        labels.append(Label(_MARGIN, y + 15, name, "group"))
         y += row
         for period in periods:
             labels.append(Label(left - 8, y + 15, period.type, "tick end"))
-            boxes += _audit_boxes(period, today, y + 4, row - 8, at)
+            drawings = list(_audit_boxes(period, today, y + 4, row - 8, at))
+            boxes += drawings[:1] if is_exempt else drawings
             y += row
-    lines.append(Line(at(today), top - 8, at(today), height - 8, "today"))
-    labels.append(Label(at(today), height - 1, f"as of {today}", "today-label middle"))
+    lines.append(Line(at(today), top - 8, at(today), height - 16, "today"))
+    labels.append(Label(at(today), height - 4, f"as of {today}", "today-label middle"))
     return Chart(WIDTH, height + 4, tuple(boxes), tuple(lines), tuple(labels))
 
 

@@ -55,6 +55,12 @@ class CheckCount:
     """Units touched by those that were open."""
     baseline: int
 
+    @property
+    def is_baseline_only(self) -> bool:
+        """Whether nothing of it is live: no clock, no notice, no turn of anybody's."""
+        live = self.new + self.closed + self.reopened + self.open
+        return live == 0 and self.baseline > 0
+
 
 @dataclass(frozen=True, slots=True)
 class ListedFinding:

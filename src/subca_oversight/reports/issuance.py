@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
 
 from subca_oversight.reports.period import Quarter, week_of
@@ -64,6 +64,7 @@ class IssuanceTally:
     """Counts of the units seen so far."""
 
     quarter: Quarter
+    as_of: datetime
     total: int = 0
     weeks: Counter[tuple[date, UnitKind]] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -85,7 +86,7 @@ class IssuanceTally:
         return Issuance(
             total=self.total,
             previous_total=previous_total,
-            weeks=tuple(self._week(monday) for monday in self.quarter.weeks()),
+            weeks=tuple(self._week(monday) for monday in self.quarter.weeks(self.as_of)),
             kinds=self._shares(self.kinds, [kind.value for kind in UnitKind]),
             profiles=self._shares(self.profiles, list(PROFILES.values())),
             validities=self._shares(self.validities, validity_labels()),

@@ -160,24 +160,34 @@ def _logs(session: Session, keys: frozenset[str]) -> tuple[LogObservation, ...]:
     for log_id, size in session.execute(select(col(WindowRow.log_id), col(WindowRow.verified))):
         verified[log_id] = max(size, verified.get(log_id, 0))
     rows = session.scalars(
-        select(LogRow)
-        .where(col(LogRow.monitored).is_(True))
-        .order_by(col(LogRow.operator), col(LogRow.description), col(LogRow.log_id))
+        select(LogRow).order_by(col(LogRow.operator), col(LogRow.description), col(LogRow.log_id))
     )
-    return tuple(_log(row, by_log.get(row.log_id, []), verified.get(row.log_id)) for row in rows)
+    return tuple(
+        _log(row, by_log.get(row.log_id, []), verified.get(row.log_id))
+        for row in rows
+        if row.monitored or _was_left_unread(row, verified.get(row.log_id))
+    )
+
+
+def _was_left_unread(row: LogRow, verified: int | None) -> bool:
+    """Whether a log that is no longer followed was begun and not read to its end."""
+    return verified is not None and row.head_size is not None and verified < row.head_size
 
 
 def _log(row: LogRow, covered: list[KeyCoverage], verified: int | None) -> LogObservation:
+    starts = [one.start for one in covered if one.start is not None]
     stretches = [
         UnreadStretch(one.spki_sha256, first, end) for one in covered for first, end in one.unread
     ]
     lacking = [sum(end - first for first, end in one.unread) for one in covered]
+    if not row.monitored and verified is not None and row.head_size is not None:
+        lacking = [row.head_size - verified]
     return LogObservation(
         log_id=row.log_id,
         description=row.description,
         operator=row.operator,
-        state=row.state,
-        start=min((one.start for one in covered if one.start is not None), default=None),
+        state=row.state if row.monitored else f"{row.state}, no longer followed",
+        start=min(starts, default=0 if not row.monitored else None),
         verified=verified,
         head_size=row.head_size,
         head_at=None if row.head_timestamp_ms is None else instant_of(row.head_timestamp_ms),

@@ -56,10 +56,10 @@ class Quarter:
         """Whether the quarter is over at ``now``."""
         return now >= self.end
 
-    def weeks(self) -> Iterator[date]:
-        """The Mondays of every week that has a day in the quarter, ascending."""
+    def weeks(self, until: datetime) -> Iterator[date]:
+        """The Mondays of the weeks that have a day in the quarter, up to ``until``'s own."""
         monday = week_of(self.start)
-        while monday < self.end.date():
+        while monday < self.end.date() and monday <= until.astimezone(UTC).date():
             yield monday
             monday += _WEEK
 

@@ -121,7 +121,7 @@ def load_quarter(
     scope = load_scope(session, anchor, organization=request.organization, as_of=as_of)
     unseen = load_unseen(session, scope, start, end, as_of=as_of)
     keys = find_keys(session, anchor, as_of=as_of)
-    issued = IssuanceTally(quarter)
+    issued = IssuanceTally(quarter, as_of)
     for unit in find_issued(session, keys, start, end, as_of=as_of):
         issued.add(unit)
         rows.add_unit(unit)

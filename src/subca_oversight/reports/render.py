@@ -7,6 +7,7 @@ template prints it (DESIGN section 10).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,10 @@ from subca_oversight.clocks.calendar import utc_date
 from subca_oversight.reports.charts import audit_chart, weekly_chart
 from subca_oversight.reports.quarter import QuarterReport
 from subca_oversight.reports.text import shortened, visible
+
+
+_PIECE = re.compile(r"[^_.:]+[_.:]*|[_.:]+")
+"""Where a long code may be broken: after the signs that join its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ def _environment() -> Environment:
         day=lambda value: "–" if value is None else f"{value:%Y-%m-%d}",  # noqa: RUF001 - the same
         number=lambda value: "–" if value is None else f"{value:,}",  # noqa: RUF001 - the same
         words=lambda value: str(value).replace("_", " "),
+        pieces=_PIECE.findall,
+        plural=lambda count, one, many: f"{count:,} {one if count == 1 else many}",
         shortened=shortened,
         duration=_duration,
     )

@@ -87,9 +87,9 @@ def _visibility(unseen: Unseen) -> Area:
     if unseen.quarantined > 0:
         text += f"; {unseen.quarantined} in quarantine"
     if unseen.not_looked_at > 0:
-        text += f"; {unseen.not_looked_at:,} judgments missing"
+        text += f"; {_plural(unseen.not_looked_at, 'judgment')} missing"
     if unseen.unconfirmed_total > 0:
-        text += f"; {unseen.unconfirmed_total:,} matches unconfirmed"
+        text += f"; {unseen.unconfirmed_total:,} unconfirmed"
     light = Light.ORDER
     if unseen.quarantined > 0 or complete == 0:
         light = Light.ACTION
@@ -148,7 +148,7 @@ def _audits(audits: AuditSection, unseen: Unseen) -> Area:
     light = Light.ORDER
     if audits.overdue_types > 0:
         light = Light.ACTION
-        text += f"; {audits.overdue_types} audits overdue"
+        text += f"; {_plural(audits.overdue_types, 'audit')} overdue"
     elif audits.count(AuditState.UNKNOWN) > 0:
         light = Light.UNKNOWN
         text += f"; {audits.count(AuditState.UNKNOWN)} not known"

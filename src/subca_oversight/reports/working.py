@@ -52,8 +52,8 @@ class _Tally:
 def load_work(
     session: Session, start: datetime, end: datetime, *, as_of: datetime
 ) -> tuple[Work, ...]:
-    """The runs that started in [start, end]; empty where that is no stretch of time."""
-    if end <= start:
+    """The runs that started in [start, end]; empty where it ends before it begins."""
+    if end < start:
         return ()
     tallies = {job: _Tally(start) for job in WATCHED}
     row = JobRunRow
