@@ -10,11 +10,10 @@ from sqlmodel import col
 
 from subca_oversight.errors import LogMisbehaved, SourceError
 from subca_oversight.evidence.harvest.harvest import HarvestResult, harvest_log
-from subca_oversight.evidence.harvest.registry import logs_to_read
+from subca_oversight.evidence.harvest.polling import Poll, has_monitored, logs_to_read, note_poll
 from subca_oversight.jobs.context import JobContext, JobOutcome, JobState, done, skipped
 from subca_oversight.jobs.log_lists import load_log_lists
-from subca_oversight.jobs.sources import record_failure, record_success
-from subca_oversight.model.log import Log
+from subca_oversight.jobs.sources import record_failure, record_success, source_of
 from subca_oversight.model.progress import Progress
 from subca_oversight.store.tables import WatchedKeyRow
 
@@ -25,24 +24,27 @@ async def harvest(context: JobContext) -> JobOutcome:
     """Read all logs, several at a time; one that fails leaves the others unharmed."""
     if not await asyncio.to_thread(_watches_anything, context):
         return skipped("no subordinate's key is watched")
-    logs = await asyncio.to_thread(_load_logs, context)
-    if len(logs) == 0:
+    if context.settings.http.offline:
+        return skipped("http.offline is set; no log is read")
+    polls = await asyncio.to_thread(_load_polls, context)
+    if len(polls) == 0 and not await asyncio.to_thread(_knows_logs, context):
         loaded = await load_log_lists(context)
         if loaded.state is JobState.SKIPPED:
             return loaded
-        logs = await asyncio.to_thread(_load_logs, context)
-        if len(logs) == 0:
+        polls = await asyncio.to_thread(_load_polls, context)
+        if len(polls) == 0:
             return JobOutcome(
                 JobState.FAILED, "no log to read", loaded.problems, SourceError.exit_code
             )
     places = asyncio.Semaphore(LOGS_AT_ONCE)
-    answers = await asyncio.gather(*(_harvest_one(context, log, places) for log in logs))
-    return _outcome(logs, answers)
+    answers = await asyncio.gather(*(_harvest_one(context, poll, places) for poll in polls))
+    return _outcome(polls, answers)
 
 
 async def _harvest_one(
-    context: JobContext, log: Log, places: asyncio.Semaphore
+    context: JobContext, poll: Poll, places: asyncio.Semaphore
 ) -> HarvestResult | SourceError:
+    log = poll.log
     async with places:
         context.progress.begin(log.description, None)
         try:
@@ -58,7 +60,7 @@ async def _harvest_one(
             answer = error
         finally:
             context.progress.end(log.description)
-        await asyncio.to_thread(_record, context, log, answer)
+        await asyncio.to_thread(_record, context, poll, answer)
         return answer
 
 
@@ -73,11 +75,15 @@ class _Forward:
         self._progress.advance(log, done, total=total, note=f"{stage} {rate:,.0f}/s{left}")
 
 
-def _record(context: JobContext, log: Log, answer: HarvestResult | SourceError) -> None:
-    source = f"log {log.log_id.hex()[:16]}"
+def _record(context: JobContext, poll: Poll, answer: HarvestResult | SourceError) -> None:
+    log = poll.log
+    source = source_of(log.log_id.hex())
     now = context.now()
     with context.database.write() as session:
+        note_poll(session, log.log_id, now)
         if isinstance(answer, SourceError):
+            if _is_excused(poll, answer):
+                return
             record_failure(session, source, f"{log.description}: {answer}", now=now)
         else:
             record_success(
@@ -88,10 +94,22 @@ def _record(context: JobContext, log: Log, answer: HarvestResult | SourceError) 
             )
 
 
-def _outcome(logs: Sequence[Log], answers: Sequence[HarvestResult | SourceError]) -> JobOutcome:
+def _is_excused(poll: Poll, answer: HarvestResult | SourceError) -> bool:
+    """Whether silence was to be expected; a log that contradicts itself never is."""
+    return (
+        not poll.is_owed
+        and isinstance(answer, SourceError)
+        and not isinstance(answer, LogMisbehaved)
+    )
+
+
+def _outcome(polls: Sequence[Poll], answers: Sequence[HarvestResult | SourceError]) -> JobOutcome:
     problems: list[str] = []
     entries = matches = unconfirmed = 0
-    for log, answer in zip(logs, answers, strict=True):
+    for poll, answer in zip(polls, answers, strict=True):
+        log = poll.log
+        if _is_excused(poll, answer):
+            continue
         if isinstance(answer, LogMisbehaved):
             problems.append(f"misbehaved: {answer}")
         elif isinstance(answer, SourceError):
@@ -106,15 +124,21 @@ def _outcome(logs: Sequence[Log], answers: Sequence[HarvestResult | SourceError]
                     " contradicts what the log hashed; kept as evidence"
                 )
     detail = (
-        f"{len(logs)} logs, {entries:,} entries verified, {matches:,} sightings,"
+        f"{len(polls)} logs, {entries:,} entries verified, {matches:,} sightings,"
         f" {unconfirmed:,} matches unconfirmed"
     )
     return done(detail, tuple(problems), SourceError.exit_code if len(problems) > 0 else 0)
 
 
-def _load_logs(context: JobContext) -> list[Log]:
+def _load_polls(context: JobContext) -> list[Poll]:
     with context.database.read() as session:
-        return logs_to_read(session)
+        return logs_to_read(session, context.now())
+
+
+def _knows_logs(context: JobContext) -> bool:
+    """Whether there are logs to follow, be it at another time."""
+    with context.database.read() as session:
+        return has_monitored(session)
 
 
 def _watches_anything(context: JobContext) -> bool:
