@@ -32,6 +32,8 @@ class Answer:
     code: int
     out: str
     err: str
+    contacts: tuple[str, ...] = ()
+    """Lookups and connections, as ``socket.connect ('127.0.0.1', 80)``; not of spawned workers."""
 
     @property
     def complaints(self) -> list[str]:
@@ -71,10 +73,16 @@ class Agent:
 
         Leaves no process behind, whether killed or not.
         """
-        out, err = self.folder / "out", self.folder / "err"
+        out, err, contacts = (self.folder / name for name in ("out", "err", "contacts"))
         out.unlink(missing_ok=True)
         err.unlink(missing_ok=True)
-        order = {"arguments": arguments, "out": str(out), "err": str(err)}
+        contacts.unlink(missing_ok=True)
+        order = {
+            "arguments": arguments,
+            "out": str(out),
+            "err": str(err),
+            "contacts": str(contacts),
+        }
         self._inlet.write(json.dumps(order) + "\n")
         self._inlet.flush()
         child = int(self._answer(PATIENCE))
@@ -85,7 +93,7 @@ class Agent:
         else:
             code = int(self._answer(PATIENCE))
         _wait_for_orphans(child)
-        return Answer(code, _read(out), _read(err))
+        return Answer(code, _read(out), _read(err), tuple(_read(contacts).splitlines()))
 
     @property
     def _inlet(self) -> IO[str]:

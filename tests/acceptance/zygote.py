@@ -24,6 +24,7 @@ _PRELOADED = (
     "subca_oversight.jobs.once",
     "subca_oversight.jobs.surroundings",
 )
+_CONTACTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 
 
 def preload() -> None:
@@ -32,17 +33,22 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def fork_agent(arguments: list[str], out: str, err: str) -> int:
-    """Run the command line in a process and session of its own; returns its id."""
+def fork_agent(arguments: list[str], out: str, err: str, contacts: str | None = None) -> int:
+    """Run the command line in a process and session of its own; returns its id.
+
+    ``contacts`` is the file that every network contact is written to.
+    """
     child = os.fork()
     if child == 0:
-        _become_agent(arguments, out, err)
+        _become_agent(arguments, out, err, contacts)
     return child
 
 
-def _become_agent(arguments: list[str], out: str, err: str) -> NoReturn:
+def _become_agent(arguments: list[str], out: str, err: str, contacts: str | None) -> NoReturn:
     code = 70
     try:
+        if contacts is not None:
+            _watch_network(contacts)
         os.setsid()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -57,6 +63,19 @@ def _become_agent(arguments: list[str], out: str, err: str) -> NoReturn:
         os._exit(code)
 
 
+def _watch_network(contacts: str) -> None:
+    """Write a line for each lookup and connection; audit hooks see them below every library."""
+    written = os.open(contacts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event in _CONTACTS:
+            os.write(
+                written, f"{event} {arguments[-1 if event == 'socket.connect' else 0]}\n".encode()
+            )
+
+    sys.addaudithook(hook)
+
+
 def _say(word: object) -> None:
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
@@ -65,7 +84,7 @@ def _say(word: object) -> None:
 def _serve() -> None:
     for line in sys.stdin:
         run = json.loads(line)
-        child = fork_agent(run["arguments"], run["out"], run["err"])
+        child = fork_agent(run["arguments"], run["out"], run["err"], run["contacts"])
         _say(child)
         _, status = os.waitpid(child, 0)
         _say(os.waitstatus_to_exitcode(status))
