@@ -9,7 +9,21 @@ from sqlmodel import Session
 from subca_oversight.findings.trail import write_event
 from subca_oversight.store.tables import SourceRow
 
-__all__ = ["record_failure", "record_success", "write_event"]
+__all__ = ["record_failure", "record_success", "record_unowed", "source_of", "write_event"]
+
+
+def source_of(log_id: str) -> str:
+    """The name under which a log stands among the sources; ``log_id`` in hex."""
+    return f"log {log_id[:16]}"
+
+
+def record_unowed(session: Session, source: str, reason: str) -> None:
+    """Note that nothing is expected of ``source`` any more, so that its last failure is over."""
+    row = session.get(SourceRow, source)
+    if row is not None and row.last_error is not None:
+        row.last_error = None
+        row.detail = reason
+        session.add(row)
 
 
 def record_success(session: Session, source: str, *, now: datetime, detail: str = "") -> None:

@@ -11,21 +11,30 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
 from subca_oversight.errors import ConfigurationError, SourceError
-from subca_oversight.http import Client, Limits, Origin
+from subca_oversight.http import Client, Limits, Origin, Response
 from subca_oversight.model.log import Log, LogApi
 from subca_oversight.sources.list_signature import GOOGLE_LOG_LIST_KEY, verify_log_list
-from subca_oversight.sources.log_list_entry import UnusableEntry, parse_instant, parse_log_entry
+from subca_oversight.sources.log_list_entry import (
+    UnusableEntry,
+    find_log_id,
+    parse_instant,
+    parse_log_entry,
+)
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 _MAX_SIGNATURE_BYTES = 4096
 _MAX_LOGS = 10_000
 _MAX_NAME = 512
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}", re.ASCII)
+_VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}", re.ASCII)
+_OK = 200
+_NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,20 @@ class LogList:
     """None for lists that state none: Apple's (see ``version``) and those made by monitors."""
     logs: tuple[Log, ...]
     problems: tuple[str, ...]
+    unusable: frozenset[bytes] = frozenset()
+    """Ids of logs that it names in a way that cannot be used: they have not vanished."""
+    is_whole: bool = True
+    """Whether every part that could not be used was told by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What tells a server which version of a list is held (RFC 9110 section 8.8)."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    verified_with: str | None = None
+    """SHA-256 of the key file that the held version was verified with; None when unsigned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,7 @@ class FetchedLogList:
     content: bytes
     signature: bytes | None
     log_list: LogList
+    validators: Validators = Validators()
 
 
 def parse_log_list(content: bytes) -> LogList:
@@ -63,6 +87,8 @@ def parse_log_list(content: bytes) -> LogList:
     version, timestamp = _parse_header(document, problems)
     about_header = len(problems)
     logs: dict[bytes, Log] = {}
+    unusable: set[bytes] = set()
+    identified = 0
     for where, entry in _entries(document["operators"], problems):
         if len(logs) + len(problems) >= _MAX_LOGS:
             raise SourceError(f"the log list has more than {_MAX_LOGS} logs", retry=False)
@@ -70,9 +96,14 @@ def parse_log_list(content: bytes) -> LogList:
             log = parse_log_entry(where.operator, where.api, entry)
         except UnusableEntry as error:
             problems.append(f"{where.operator}, {_name_of(entry)}: {error}")
+            log_id = find_log_id(entry)
+            if log_id is not None:
+                unusable.add(log_id)
+                identified += 1
             continue
         if log.log_id in logs:
             problems.append(f"{where.operator}, {_name_of(entry)}: it stands in the list twice")
+            identified += 1
             continue
         logs[log.log_id] = log
     if len(logs) + len(problems) == about_header:
@@ -83,6 +114,8 @@ def parse_log_list(content: bytes) -> LogList:
         timestamp=timestamp,
         logs=tuple(logs.values()),
         problems=tuple(problems),
+        unusable=frozenset(unusable - logs.keys()),
+        is_whole=len(problems) == about_header + identified,
     )
 
 
@@ -119,25 +152,75 @@ async def fetch_log_list(
     ``list.sig`` beside it, for a file also ``list.json.sig``. Raises SourceError,
     VerificationError, or ConfigurationError when a path cannot be read.
     """
-    is_url = source.startswith(("https://", "http://"))
+    key_pem = _load_key(public_key)
+    if source.startswith(("https://", "http://")):
+        response = await _get(client, source, MAX_LIST_BYTES)
+        return await _verified(client, source, response, key_pem)
+    content = _read(Path(source), MAX_LIST_BYTES)
     signature = None
-    if is_url:
-        content = await _get(client, source, MAX_LIST_BYTES)
-    else:
-        content = _read(Path(source), MAX_LIST_BYTES)
-    if public_key is not None:
-        key_pem = (
-            GOOGLE_LOG_LIST_KEY
-            if public_key == "google"
-            else _read(Path(public_key), _MAX_SIGNATURE_BYTES)
-        )
-        if is_url:
-            url = source.removesuffix(".json") + ".sig"
-            signature = await _get(client, url, _MAX_SIGNATURE_BYTES)
-        else:
-            signature = _read(_signature_path(Path(source)), _MAX_SIGNATURE_BYTES)
+    if key_pem is not None:
+        signature = _read(_signature_path(Path(source)), _MAX_SIGNATURE_BYTES)
         verify_log_list(content, signature, key_pem)
-    return FetchedLogList(source, content, signature, parse_log_list(content))
+    return FetchedLogList(
+        source,
+        content,
+        signature,
+        parse_log_list(content),
+        Validators(verified_with=_digest(key_pem)),
+    )
+
+
+async def fetch_changed_log_list(
+    client: Client, source: str, public_key: str | Path | None, held: Validators
+) -> FetchedLogList | None:
+    """As ``fetch_log_list``; None where the source says that it still is the version held.
+
+    A version that was verified with another key, or not at all, is fetched again whatever the
+    server thinks of it.
+    """
+    conditions = {
+        name: value
+        for name, value in (
+            ("If-None-Match", held.etag),
+            ("If-Modified-Since", held.last_modified),
+        )
+        if value is not None
+    }
+    key_pem = _load_key(public_key)
+    is_url = source.startswith(("https://", "http://"))
+    if not is_url or len(conditions) == 0 or held.verified_with != _digest(key_pem):
+        return await fetch_log_list(client, source, public_key)
+    response = await client.get(
+        source,
+        limits=Limits(body_bytes=MAX_LIST_BYTES, decompressed_bytes=MAX_LIST_BYTES),
+        headers=conditions,
+        origin=Origin.OPERATOR,
+        accept_status=frozenset({_OK, _NOT_MODIFIED}),
+    )
+    if response.status == _NOT_MODIFIED:
+        return None
+    return await _verified(client, source, response, key_pem)
+
+
+async def _verified(
+    client: Client, url: str, response: Response, key_pem: bytes | None
+) -> FetchedLogList:
+    signature = None
+    if key_pem is not None:
+        beside = url.removesuffix(".json") + ".sig"
+        signature = (await _get(client, beside, _MAX_SIGNATURE_BYTES)).body
+        verify_log_list(response.body, signature, key_pem)
+    return FetchedLogList(
+        url,
+        response.body,
+        signature,
+        parse_log_list(response.body),
+        Validators(
+            etag=_validator(response, "etag"),
+            last_modified=_validator(response, "last-modified"),
+            verified_with=_digest(key_pem),
+        ),
+    )
 
 
 def _parse_header(
@@ -156,10 +239,27 @@ def _parse_header(
     return version, timestamp
 
 
-async def _get(client: Client, url: str, size: int) -> bytes:
+def _load_key(public_key: str | Path | None) -> bytes | None:
+    if public_key is None:
+        return None
+    if public_key == "google":
+        return GOOGLE_LOG_LIST_KEY
+    return _read(Path(public_key), _MAX_SIGNATURE_BYTES)
+
+
+def _digest(key_pem: bytes | None) -> str | None:
+    return None if key_pem is None else sha256(key_pem).hexdigest()
+
+
+def _validator(response: Response, name: str) -> str | None:
+    """A header that can be sent back as it came; None where it is missing or odd."""
+    value = response.headers.get(name, "")
+    return value if _VALIDATOR.fullmatch(value) is not None else None
+
+
+async def _get(client: Client, url: str, size: int) -> Response:
     limits = Limits(body_bytes=size, decompressed_bytes=size)
-    response = await client.get(url, limits=limits, origin=Origin.OPERATOR)
-    return response.body
+    return await client.get(url, limits=limits, origin=Origin.OPERATOR)
 
 
 def _signature_path(path: Path) -> Path:

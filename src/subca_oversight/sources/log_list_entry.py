@@ -63,6 +63,17 @@ def parse_log_entry(operator: str, api: LogApi, entry: dict[str, object]) -> Log
     )
 
 
+def find_log_id(entry: object) -> bytes | None:
+    """The id that an entry states, be it usable or not; None where it states none."""
+    if not isinstance(entry, dict):
+        return None
+    try:
+        log_id = _octets(entry.get("log_id"), "log_id")
+    except UnusableEntry:
+        return None
+    return log_id if len(log_id) == HASH_LENGTH else None
+
+
 def _check_key(spki: bytes) -> None:
     """RFC 6962 section 2.1.4: ECDSA on P-256, or RSA of at least 2048 bits."""
     try:

@@ -391,20 +391,21 @@ def test_logs_of_lists_are_kept_and_only_living_ones_are_read(tmp_path: Path) ->
     database = new_database(tmp_path)
     names = ("usable", "retired", "mimic")
     one, two, three = (FaultyLog([], LogApi.STATIC, name).log() for name in names)
-    two = replace(two, state=LogState.RETIRED)
+    one, two = replace(one, state=LogState.USABLE), replace(two, state=LogState.RETIRED)
     mimic = "https://ct-mimics.example.com/"
     three = replace(three, submission_url=mimic, monitoring_url=mimic)
     listed = LogList(version="1", timestamp=NOW, logs=(one, two, three), problems=())
     with database.write() as session:
         assert sync_logs(session, listed, NOW) == 3
-        assert logs_to_read(session) == [one]
+        assert [poll.log for poll in logs_to_read(session, NOW)] == [one]
     # A second list of the same run knows better, a later one forgets: no key is lost.
     other = replace(
         listed, logs=(replace(one, state=LogState.REJECTED), replace(two, state=LogState.USABLE))
     )
     later = replace(listed, logs=())
     with database.write() as session:
-        assert sync_logs(session, other, NOW) == 0
-        assert {log.log_id for log in logs_to_read(session)} == {one.log_id, two.log_id}
+        assert sync_logs(session, other, NOW, source="another list") == 0
+        read = {poll.log.log_id for poll in logs_to_read(session, NOW)}
+        assert read == {one.log_id, two.log_id}
         sync_logs(session, later, NOW + timedelta(days=1))
         assert len(session.scalars(select(LogRow)).all()) == 3
