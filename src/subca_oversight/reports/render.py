@@ -18,7 +18,6 @@ from subca_oversight.reports.charts import audit_chart, weekly_chart
 from subca_oversight.reports.quarter import QuarterReport
 from subca_oversight.reports.text import shortened, visible
 
-
 _PIECE = re.compile(r"[^_.:]+[_.:]*|[_.:]+")
 """Where a long code may be broken: after the signs that join its words."""
 
