@@ -200,19 +200,15 @@ def verify_consistency(
 def compact_range_from_audit_path(
     leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], *, root: bytes
 ) -> CompactRange:
-    """Rebuild the position at ``size`` from its last leaf (``index`` = size - 1) and proof.
+    """Rebuild the position after leaf ``index`` from that leaf and its proof in a larger tree.
 
-    Every sibling on the path of the last leaf is a complete subtree to its left: together they
-    are the compact range before it. Raises VerificationError unless it all hashes to ``root``.
+    Every sibling to the left of its path is a complete subtree: together they are the compact range
+    before it. Raises VerificationError unless it all hashes to ``root``, that of ``size`` leaves.
     """
-    if size < 1 or index != size - 1:
-        raise VerificationError(f"leaf {index} is not the last of a tree of {size} leaves")
-    _verify_lengths((leaf_hash, root, *path))
-    if len(path) != index.bit_count():
-        raise VerificationError(f"the path of leaf {index} cannot have {len(path)} hashes")
-    compact_range = CompactRange(index, reversed(path))
+    verify_inclusion(leaf_hash, index, size, path, root)
+    lefts = [sibling for sibling, is_left in _climb(index, size - 1, path) if is_left]
+    compact_range = CompactRange(index, reversed(lefts))
     compact_range.append(leaf_hash)
-    compact_range.verify_root(root)
     return compact_range
 
 

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import orjson
 import pybase64
 
-from subca_oversight.errors import SourceError
-from subca_oversight.http import Client, Limits, Response
+from subca_oversight.errors import NotYetServed, SourceError
+from subca_oversight.http import Fetcher, Limits, Response
 from subca_oversight.model.log import HASH_LENGTH, Log
 from subca_oversight.sources.log_entries import (
     BODY_AT,
@@ -30,16 +30,20 @@ from subca_oversight.sources.log_entries import (
     find_flaw,
     issuer_key_of,
 )
+from subca_oversight.sources.page_size import SMALLEST, PageSize
 
 _MEBIBYTE = 1024 * 1024
 _SMALL = Limits(body_bytes=_MEBIBYTE, decompressed_bytes=_MEBIBYTE)
 _PAGE = Limits(body_bytes=64 * _MEBIBYTE, decompressed_bytes=64 * _MEBIBYTE)
 _MAX_PATH = 64
 """Hashes of an audit path: a tree of 2^63 leaves has no longer one."""
-_SMALLEST_PAGE = 16
-"""A page is not made smaller than this because one was refused."""
 _TOO_LARGE = frozenset({400, 403, 413, 414, 422, 500, 502, 504})
 """Answers that logs have given to pages beyond their own limits (``reference/ct.md`` 2.7)."""
+_ANSWERS = frozenset({200, 400})
+_PAGE_ANSWERS = _ANSWERS | {413, 500, 502, 504}
+"""Taken as they come, not asked for again, where a smaller page may be had instead."""
+_LAGGING = b"need tree size"
+"""What Trillian's front end says, with status 400, for a replica behind the head asked about."""
 _WITHOUT_PROOF = frozenset({400, 404, 405, 501})
 """Answers of logs that do not offer get-entry-and-proof."""
 
@@ -52,7 +56,7 @@ _LENGTH = 3
 
 @dataclass(frozen=True, slots=True)
 class ProvenLeaf:
-    """The last leaf of a tree, with the path that proves it."""
+    """A leaf of a tree, with the path that proves it."""
 
     leaf: bytes
     path: tuple[bytes, ...]
@@ -63,18 +67,19 @@ class ProvenLeaf:
 class Rfc6962Log:
     """One log; learns how many entries it gives at once."""
 
-    def __init__(self, client: Client, log: Log, *, page_entries: int) -> None:
-        """``page_entries`` is the first page size tried; it is only ever made smaller."""
+    def __init__(
+        self, client: Fetcher, log: Log, *, page_entries: int, pages: PageSize | None = None
+    ) -> None:
+        """``page_entries`` is the largest page asked for, ``pages`` what was learned before."""
         self._client = client
         self._log = log
         self._base = f"{log.monitoring_url}ct/v1/"
-        self._page_entries = page_entries
-        self._last_short = 0
+        self._pages = PageSize(page_entries) if pages is None else pages
 
     @property
     def page_entries(self) -> int:
         """The page size as learned so far."""
-        return self._page_entries
+        return self._pages.size
 
     async def fetch_head(self) -> bytes:
         """The get-sth answer as served."""
@@ -82,7 +87,7 @@ class Rfc6962Log:
 
     def next_end(self, first: int, end: int) -> int:
         """Where a page that starts at ``first`` should stop, so that later ones are aligned."""
-        return min(end, first - first % self._page_entries + self._page_entries)
+        return self._pages.next_end(first, end)
 
     async def fetch_range(self, first: int, end: int) -> list[ServedPage]:
         """All entries from ``first`` up to before ``end``, in as many pages as the log gives."""
@@ -93,15 +98,15 @@ class Rfc6962Log:
             first = served.page.end
         return pages
 
-    async def fetch_last_leaf(self, size: int) -> ProvenLeaf:
-        """The last leaf of the tree of ``size`` leaves and its audit path."""
-        url = f"{self._base}get-entry-and-proof?leaf_index={size - 1}&tree_size={size}"
+    async def fetch_leaf(self, index: int, size: int) -> ProvenLeaf:
+        """A leaf of the tree of ``size`` leaves and its audit path."""
+        url = f"{self._base}get-entry-and-proof?leaf_index={index}&tree_size={size}"
         try:
             response = await self._get(url, _SMALL)
         except SourceError as error:
-            if error.status not in _WITHOUT_PROOF:
+            if isinstance(error, NotYetServed) or error.status not in _WITHOUT_PROOF:
                 raise
-            return await self._find_last_leaf(size)
+            return await self._find_leaf(index, size)
         answer = _object(response)
         return ProvenLeaf(
             leaf=_octets(answer.get("leaf_input"), "leaf_input", url),
@@ -115,8 +120,8 @@ class Rfc6962Log:
         answer = _object(await self._get(url, _SMALL))
         return _hashes(answer.get("consistency"), "consistency", url)
 
-    async def _find_last_leaf(self, size: int) -> ProvenLeaf:
-        [served] = await self.fetch_range(size - 1, size)
+    async def _find_leaf(self, index: int, size: int) -> ProvenLeaf:
+        [served] = await self.fetch_range(index, index + 1)
         preimage = served.page.preimages[0]
         digest = pybase64.b64encode(sha256(preimage).digest()).decode("ascii")
         url = f"{self._base}get-proof-by-hash?hash={quote(digest, safe='')}&tree_size={size}"
@@ -130,34 +135,30 @@ class Rfc6962Log:
 
     async def _fetch_page(self, first: int, end: int) -> ServedPage:
         while True:
-            stop = min(end, self.next_end(first, end))
+            stop = self._pages.next_end(first, end)
+            asked = stop - first
             url = f"{self._base}get-entries?start={first}&end={stop - 1}"
+            accepted = _PAGE_ANSWERS if asked > SMALLEST else _ANSWERS
             try:
-                response = await self._get(url, _PAGE)
+                response = await self._get(url, _PAGE, accepted)
             except SourceError as error:
-                if stop - first <= _SMALLEST_PAGE or not _is_too_large(error):
+                if not _is_too_large(error) or not self._pages.refuse(asked):
                     raise
-                self._page_entries = max(_SMALLEST_PAGE, (stop - first) // 2)
                 continue
             page = parse_entries(response.body, first, stop, url=url)
-            self._learn(first, len(page), stop - first)
+            self._pages.served(first, asked, len(page))
             return ServedPage(page, url, response.body)
 
-    def _learn(self, first: int, served: int, asked: int) -> None:
-        """Take a short page for the log's size only where its place or repetition confirms it.
-
-        A first page may be short merely because the log aligns its pages to multiples of its size.
-        """
-        if served == asked:
-            return
-        if served == self._last_short or (first % served == 0 and served >= _SMALLEST_PAGE):
-            self._page_entries = min(self._page_entries, served)
-        self._last_short = served
-
-    async def _get(self, url: str, limits: Limits) -> Response:
-        response = await self._client.get(url, limits=limits)
-        if response.body[:64].lstrip().startswith(b"<"):
-            raise SourceError(f"{url}: answered with a web page", url=url, status=response.status)
+    async def _get(self, url: str, limits: Limits, accepted: frozenset[int] = _ANSWERS) -> Response:
+        response = await self._client.get(url, limits=limits, accept_status=accepted)
+        status, body = response.status, response.body
+        if status == 400 and _LAGGING in body:  # noqa: PLR2004 - Bad Request
+            text = body[:200].decode("ascii", "backslashreplace")
+            raise NotYetServed(f"{url}: its replica lags: {text}", url=url, status=status)
+        if status != 200:  # noqa: PLR2004 - OK
+            raise SourceError(f"{url}: status {status}", url=url, status=status, retry=status > 499)  # noqa: PLR2004 - 5xx
+        if body[:64].lstrip().startswith(b"<"):
+            raise SourceError(f"{url}: answered with a web page", url=url, status=status)
         return response
 
 
@@ -256,6 +257,8 @@ def _vector(octets: bytes) -> tuple[bytes, bytes]:
 
 def _is_too_large(error: SourceError) -> bool:
     """Whether fewer entries may be had where these were not: refused, over a cap, or too slow."""
+    if isinstance(error, NotYetServed):
+        return False
     if error.status is not None:
         return error.status in _TOO_LARGE
     return not error.retry or isinstance(error.__cause__, TimeoutError)

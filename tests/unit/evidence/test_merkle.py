@@ -226,6 +226,17 @@ def test_the_last_leaf_and_its_proof_rebuild_the_position_at_every_size() -> Non
         assert rebuilt.root() == naive_root(LEAVES[: size + 1])
 
 
+@given(sizes, st.data())
+def test_the_path_of_any_leaf_rebuilds_the_position_after_it(
+    size: int, data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(min_value=0, max_value=size - 1))
+    leaves = LEAVES[:size]
+    path, root = naive_path(index, leaves), naive_root(leaves)
+    rebuilt = compact_range_from_audit_path(leaves[index], index, size, path, root=root)
+    assert rebuilt == folded(index + 1)
+
+
 def test_a_position_that_the_root_does_not_prove_is_refused() -> None:
     leaves = LEAVES[:11]
     path, root = naive_path(10, leaves), naive_root(leaves)

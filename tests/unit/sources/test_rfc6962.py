@@ -190,4 +190,4 @@ def test_a_proof_in_another_form_is_a_failure_of_the_source(
     log = FaultyLog(noise(9), LogApi.RFC6962)
     log.mutations["/ct/v1/get-entry-and-proof?leaf_index=8&tree_size=9"] = mutation
     with pytest.raises(SourceError):
-        asyncio.run(reader(log).fetch_last_leaf(9))
+        asyncio.run(reader(log).fetch_leaf(8, 9))

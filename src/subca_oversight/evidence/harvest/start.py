@@ -36,7 +36,7 @@ async def find_start(client: LogClient, log: Log, head: TreeHead) -> CompactRang
             CompactRange().verify_root(head.root_hash)
             return CompactRange()
         if isinstance(client, Rfc6962Log):
-            proven = await client.fetch_last_leaf(head.tree_size)
+            proven = await client.fetch_leaf(head.tree_size - 1, head.tree_size)
             body = proven.body
             return compact_range_from_audit_path(
                 leaf_hash(proven.leaf),
