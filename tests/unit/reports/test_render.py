@@ -39,8 +39,8 @@ ELEMENTS = VOID | {
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "id", "class", "href", "aria-label",
     "aria-hidden", "aria-labelledby", "role", "scope", "colspan", "viewbox", "xmlns", "width",
-    "height", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "d", "fill", "stroke", "stroke-
-    width", "patternunits", "patterntransform",
+    "height", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "d", "fill", "stroke",
+    "stroke-width", "patternunits", "patterntransform",
 }  # fmt: skip
 
 
