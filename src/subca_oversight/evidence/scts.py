@@ -8,6 +8,7 @@ elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from subca_oversight.evidence import der
 from subca_oversight.evidence.der import Malformed
@@ -16,6 +17,15 @@ from subca_oversight.evidence.structure import SCT_LIST, slice_certificate
 MAX_SCTS = 100
 _HEAD = 1 + 32 + 8
 """Version, log id, timestamp."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant_of(milliseconds: int) -> datetime:
+    """The instant of an RFC 6962 timestamp; years past 9999 are held at the last instant."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,17 @@ def parse_embedded_scts(octets: bytes) -> tuple[Sct, ...]:
 
     Raises Malformed where the certificate cannot be sliced or a list is not what RFC 6962 says.
     """
+    return parse_sct_lists(octets)[0]
+
+
+def parse_sct_lists(octets: bytes) -> tuple[tuple[Sct, ...], int]:
+    """As ``parse_embedded_scts``, and the number of SCTs of other versions."""
     found: list[Sct] = []
+    others = 0
     for extension in slice_certificate(octets).extensions:
         if extension.oid == SCT_LIST:
-            read_sct_list(extension.value, found)
-    return tuple(found)
+            others += _read_sct_list(extension.value, found)
+    return tuple(found), others
 
 
 def read_sct_list(value: bytes, found: list[Sct]) -> None:
@@ -50,13 +66,18 @@ def read_sct_list(value: bytes, found: list[Sct]) -> None:
 
     Raises Malformed at the first thing out of place; what was read before stays in ``found``.
     """
+    _read_sct_list(value, found)
+
+
+def _read_sct_list(value: bytes, found: list[Sct]) -> int:
+    """As above; returns the number of SCTs of other versions."""
     start, end = der.read_only(value, der.OCTET_STRING)
     at, stop = _vector(value, start, end, "SCT list")
     if stop != end:
         raise Malformed(f"{end - stop} octets follow the SCT list")
     if at == stop:
         raise Malformed("the SCT list is empty")
-    count = 0
+    count = others = 0
     while at < stop:
         count += 1
         if count > MAX_SCTS:
@@ -66,7 +87,10 @@ def read_sct_list(value: bytes, found: list[Sct]) -> None:
             raise Malformed("an SCT is empty")
         if value[first] == 0:
             found.append(_sct(value, first, last))
+        else:
+            others += 1
         at = last
+    return others
 
 
 def _sct(value: bytes, at: int, end: int) -> Sct:

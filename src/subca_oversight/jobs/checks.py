@@ -20,6 +20,7 @@ from subca_oversight.check.registry import Registry
 from subca_oversight.check.runner import run_checks
 from subca_oversight.evidence.disclosure import find_overseen, load_audits
 from subca_oversight.evidence.harvest import malformed_entries_naming
+from subca_oversight.evidence.known_logs import load_known_logs
 from subca_oversight.evidence.registration import load_authority_spans, load_subordinates
 from subca_oversight.evidence.units import load_units
 from subca_oversight.evidence.x509 import parse_certificate
@@ -77,6 +78,7 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
     keys = [key.spki_sha256 for key in subordinate.keys]
     with context.database.read() as session:
         spans = {key: load_authority_spans(session, key) for key in keys}
+        logs = load_known_logs(session, as_of=context.now())
         total = _count_stale(session, keys, registry.digest)
     looked = 0
     last = ""
@@ -84,7 +86,7 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
     while not context.should_stop():
         with context.database.read() as session:
             rows = _stale_units(session, keys, registry.digest, after=last)
-            units = load_units(session, rows, spans)
+            units = load_units(session, rows, spans, logs)
         if len(units) == 0:
             break
         last = units[-1].unit_id

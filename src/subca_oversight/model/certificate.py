@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from subca_oversight.model.sct import SctAudit
+
 
 class CertificateKind(StrEnum):
     """What was logged or issued."""
@@ -95,6 +97,8 @@ class CertificateFacts:
     field_errors: tuple[tuple[str, str], ...] = ()
     """(field, reason) for each unreadable part; the field ``certificate`` stands for the whole."""
     issued: IssuanceEvidence = field(default_factory=lambda: IssuanceEvidence(None, None))
+    sct_audit: SctAudit | None = None
+    """None where the embedded SCTs were not verified: nothing is known of them then."""
 
     @property
     def serial_hex(self) -> str | None:
