@@ -30,6 +30,8 @@ OUR_LIMITS = (
     "tag of several octets",
     "is beyond the year 9999",
 )
+EMPTY_SCT_LIST = ("sct_timestamps", "the SCT list is empty")
+"""Told by sct-list."""
 SHOWN = 5
 
 
@@ -39,11 +41,14 @@ SHOWN = 5
     requirement="RFC 5280 4.1; MRSP 5.2",
     revocation=Revocation.DAYS_5,
     covers=("C37", "mrsp-5.2-forbidden"),
+    version=2,
 )
 def certificate_unparseable(certificate: CertificateFacts) -> Iterator[Breach]:
     objections: list[str] = []
     refusals: list[str] = []
     for field, reason in certificate.field_errors:
+        if (field, reason) == EMPTY_SCT_LIST:
+            continue
         if not (reason.startswith(SECOND_READER) and UNSUPPORTED in reason):
             (objections if _is_proof(reason) else refusals).append(f"{field}: {reason}")
     if len(objections) > 0:

@@ -23,6 +23,7 @@ from subca_oversight.check.api import AuditFacts, AuthorityFacts, Subject
 from subca_oversight.evidence.issuance import issuance_evidence
 from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.model.certificate import CertificateFacts, CertificateKind, UnitFacts
+from tests.checks.golden_scts import make_audit
 
 FOLDER = Path(__file__).parent
 Facts = dict[str, Any]
@@ -123,7 +124,7 @@ def make_subject(facts: Facts) -> Subject:
 
 def make_certificate(facts: Facts) -> CertificateFacts:
     facts = overlay(base(facts["base"]), facts) if "base" in facts else facts
-    extra = {"base", "subject", "build", "rsa", "first_logged"}
+    extra = {"base", "subject", "build", "rsa", "first_logged", "scts", "audit"}
     plain = {key: value for key, value in facts.items() if key not in extra}
     if "rsa" in facts:
         modulus, exponent = int(facts["rsa"]["modulus"], 16), facts["rsa"]["exponent"]
@@ -137,6 +138,9 @@ def make_certificate(facts: Facts) -> CertificateFacts:
         plain.setdefault("der", "")
         plain.setdefault("sha256", hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest())
         certificate = _make(CertificateFacts, plain)
+    if "scts" in facts:
+        audit = make_audit(facts["scts"], facts.get("audit", {}), base("known-logs"))
+        certificate = dataclasses.replace(certificate, sct_audit=audit)
     first_logged = facts.get("first_logged")
     return dataclasses.replace(
         certificate,
@@ -282,7 +286,9 @@ def _extension(text: str) -> bytes:
     elif name == "poison":
         oid, content, critical = "1.3.6.1.4.1.11129.2.4.3", tlv(0x05, b""), b"\x01\x01\xff"
     elif name == "sct":
-        listed = b"".join(_sct(datetime.fromisoformat(moment)) for moment in values)
+        listed = b"".join(
+            _sct(datetime.fromisoformat(moment)) for moment in values if len(moment) > 0
+        )
         oid = "1.3.6.1.4.1.11129.2.4.2"
         content = tlv(0x04, len(listed).to_bytes(2, "big") + listed)
     else:

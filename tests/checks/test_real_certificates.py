@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import csv
 import dataclasses
+import hashlib
 import json
 import ssl
 from collections.abc import Iterator
@@ -21,16 +22,20 @@ from subca_oversight.check import AuthorityFacts, CertificateFacts, Outcome, Rel
 from subca_oversight.check.registry import load_registry
 from subca_oversight.check.runner import run_subject
 from subca_oversight.evidence.issuance import issuance_evidence
+from subca_oversight.evidence.sct_audit import SctContext, audit_scts
 from subca_oversight.evidence.x509 import parse_certificate
 from tests.real_data import REAL_DATA, needs_real_data
+from tests.real_logs import known_logs
 
 pytestmark = needs_real_data
 registry = cache(load_registry)
+LOGGED_BY = datetime(2026, 5, 21, tzinfo=UTC)
 PEMS_AS_OF = datetime(2026, 8, 21, tzinfo=UTC)
 
 CONTEXT_MISSING = {
     "no CA certificate of the issuing key is known",
     "no log entry and no SCT shows by when it was signed",
+    "the embedded SCTs were not verified: the logs' keys are not at hand",
 }
 TRUE_OF_LEAVES = {
     # An origin certificate of a CA that no root store holds; its subject names no host.
@@ -61,12 +66,19 @@ def real_leaves() -> Iterator[CertificateFacts]:
 
 
 def logged() -> Iterator[CertificateFacts]:
-    """The 20 consecutive entries of a real log, with their timestamps."""
+    """The 20 consecutive entries of a real log, with their timestamps and verified SCTs."""
+    logs = known_logs(as_of=LOGGED_BY)
     for entry in json.loads((REAL_DATA / "ct" / "certs" / "index.json").read_text()):
         (path,) = (REAL_DATA / "ct" / "certs" / "by_issuer").rglob(f"{entry['sha256']}*")
-        facts = parse_certificate(path.read_bytes())
+        (issuer,) = (REAL_DATA / "ct" / "issuers").glob(f"{entry['chain'][0]}*")
+        spki = parse_certificate(issuer.read_bytes()).spki
+        assert spki is not None
+        facts = parse_certificate(
+            path.read_bytes(), issuer_key_sha256=hashlib.sha256(spki).hexdigest()
+        )
         at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=entry["timestamp_ms"])
-        yield dataclasses.replace(facts, issued=issuance_evidence(facts, at))
+        audit = audit_scts(facts, logs, SctContext(logged=at))
+        yield dataclasses.replace(facts, issued=issuance_evidence(facts, at), sct_audit=audit)
 
 
 def authorities() -> Iterator[CertificateFacts]:

@@ -23,7 +23,9 @@ from subca_oversight.check.scope import (
     revocation_class,
     verify_readable,
 )
+from subca_oversight.check.scts import audited_scts, has_sct_list
 from subca_oversight.check.tbs import differing_parts, is_equal_but_for_issuer, signed_octets
+from subca_oversight.clocks.sct_policies import PolicyJudgment, judge_scts, lifetime_days
 from subca_oversight.model.audit import AuditFreshness, AuditState, AuditType, ExemptReason
 from subca_oversight.model.certificate import (
     AuthoritySpan,
@@ -36,9 +38,20 @@ from subca_oversight.model.certificate import (
     UnitFacts,
 )
 from subca_oversight.model.finding import EvidenceItem, Outcome, Revocation, Severity, SubjectKind
+from subca_oversight.model.sct import (
+    CLOCK_SKEW,
+    LogFacts,
+    LogListing,
+    RootProgram,
+    SctAudit,
+    SctDefect,
+    SctStanding,
+    SctVerdict,
+)
 from subca_oversight.model.subordinate import Relation
 
 __all__ = [
+    "CLOCK_SKEW",
     "ISSUANCE_DATE_UNCERTAIN",
     "RESERVED_TLS_POLICIES",
     "SECOND_READER",
@@ -58,25 +71,37 @@ __all__ = [
     "ExemptReason",
     "IssuanceEvidence",
     "KeyAlgorithm",
+    "LogFacts",
+    "LogListing",
     "Outcome",
+    "PolicyJudgment",
     "PublicKeyFacts",
     "Relation",
     "Revocation",
+    "RootProgram",
+    "SctAudit",
+    "SctDefect",
+    "SctStanding",
+    "SctVerdict",
     "Severity",
     "Sighting",
     "SubjectKind",
     "UnitFacts",
     "Weakness",
+    "audited_scts",
     "check",
     "dated",
     "differing_parts",
     "find_weaknesses",
+    "has_sct_list",
     "instant",
     "is_equal_but_for_issuer",
     "is_tls_authority",
     "is_tls_subscriber",
     "issuance_window",
+    "judge_scts",
     "known",
+    "lifetime_days",
     "revocation_class",
     "signed_octets",
     "verify_readable",
