@@ -6,7 +6,6 @@ A command's module is imported when the command runs: linters and the ORM take a
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from datetime import datetime
@@ -16,6 +15,7 @@ import click
 
 from subca_oversight import __version__
 from subca_oversight.cli.invocation import INSTANT, Invocation
+from subca_oversight.cli.lazy import LazyGroup
 from subca_oversight.errors import OversightError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("subca_oversight.cli.doctor:doctor", "Tell what is reachable and what is missing."),
     "run": ("subca_oversight.cli.run:run", "Run the daemon, or every job once."),
     "status": ("subca_oversight.cli.status:status", "State of logs, jobs and sources."),
+    "ct": (
+        "subca_oversight.cli.ct:ct",
+        "Certificate Transparency logs, and what is known of them.",
+    ),
     "certificates": (
         "subca_oversight.cli.certificates:certificates",
         "Certificates of a subordinate.",
@@ -42,31 +46,7 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command's name, in the order of the help page."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command; None where there is none of that name."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        return command if isinstance(command, click.Command) else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="subca-oversight")
 @click.option(
     "--config",
