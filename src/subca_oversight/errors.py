@@ -5,7 +5,8 @@
     OversightError
     ├── ConfigurationError      mend the configuration or the command line      exit code 2
     ├── SourceError             a source failed: wait, or mend the network      exit code 3
-    │   └── LogMisbehaved       a log broke a cryptographic promise: alert      exit code 3
+    │   ├── LogMisbehaved       a log broke a cryptographic promise: alert      exit code 3
+    │   └── NotYetServed        a log lags behind its own head: ask again soon  exit code 3
     ├── StoreError              mend the disk, the database or its schema       exit code 4
     │   └── LeaseHeld           another process leads; use it or stop it        exit code 4
     ├── EvidenceError           evidence offered for checking does not hold     exit code 1
@@ -63,6 +64,10 @@ class LogMisbehaved(SourceError):  # noqa: N818 - reads as the statement that it
 
     def __init__(self, message: str, *, url: str | None = None) -> None:
         super().__init__(message, retry=False, url=url)
+
+
+class NotYetServed(SourceError):  # noqa: N818 - reads as the statement that it is
+    """A log does not serve yet what its head promises: another of its replicas signed that head."""
 
 
 class StoreError(OversightError):

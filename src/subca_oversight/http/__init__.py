@@ -7,7 +7,7 @@ an address guard on the socket that is really connected (design, section 10).
 from __future__ import annotations
 
 from subca_oversight.http.address import Origin
-from subca_oversight.http.client import Client, Limits, Response
+from subca_oversight.http.client import Client, Fetcher, Limits, Response
 from subca_oversight.http.network import Resolver, SystemResolver
 
-__all__ = ["Client", "Limits", "Origin", "Resolver", "Response", "SystemResolver"]
+__all__ = ["Client", "Fetcher", "Limits", "Origin", "Resolver", "Response", "SystemResolver"]

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import httpcore
 import httpx
@@ -66,6 +66,22 @@ class Response:
     """After content decoding."""
     url: str
     """Where the answer came from, after redirects."""
+
+
+class Fetcher(Protocol):
+    """Whatever fetches like a Client: the client itself, or one that asks more patiently."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        limits: Limits = Limits(),
+        headers: Mapping[str, str] | None = None,
+        origin: Origin = Origin.FETCHED,
+        accept_status: frozenset[int] = _OK,
+    ) -> Response:
+        """Fetch ``url``; raises SourceError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

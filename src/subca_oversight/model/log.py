@@ -68,6 +68,8 @@ class Log:
     interval: tuple[datetime, datetime] | None = None
     final_tree_head: FinalTreeHead | None = None
     log_type: str | None = None
+    serves_tiles: bool | None = None
+    """Whether an RFC 6962 log was found to serve its full tiles too; None where nobody looked."""
 
     def __post_init__(self) -> None:
         if len(self.log_id) != HASH_LENGTH:

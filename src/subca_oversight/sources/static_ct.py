@@ -7,12 +7,11 @@ fingerprints. Entries are cut out of a data tile in one pass.
 
 from __future__ import annotations
 
-import re
 import struct
 from hashlib import sha256
 
-from subca_oversight.errors import LogMisbehaved, SourceError
-from subca_oversight.http import Client, Limits, Response
+from subca_oversight.errors import LogMisbehaved, NotYetServed, SourceError
+from subca_oversight.http import Fetcher, Limits, Response
 from subca_oversight.model.log import HASH_LENGTH, Log
 from subca_oversight.sources.log_entries import (
     PRECERT_ENTRY,
@@ -22,6 +21,7 @@ from subca_oversight.sources.log_entries import (
     FirstIssuer,
     ServedPage,
 )
+from subca_oversight.sources.web_page import is_web_page
 
 TILE_WIDTH = 256
 
@@ -39,7 +39,6 @@ _LEAF_INDEX_MASK = (1 << 40) - 1
 _ONLY_LEAF_INDEX = b"\x00\x08\x00\x00\x05"
 """Length of the extensions, then type and length of a leaf_index that stands alone."""
 _SIGN_BIT = 0x80
-_WEB_PAGE = re.compile(rb"\s{0,64}<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
 class UnreadableTile(LogMisbehaved):
@@ -61,7 +60,7 @@ class WrongIssuer(LogMisbehaved):
 class StaticLog:
     """One log."""
 
-    def __init__(self, client: Client, log: Log) -> None:
+    def __init__(self, client: Fetcher, log: Log) -> None:
         self._client = client
         self._log = log
         self._base = log.monitoring_url
@@ -107,7 +106,7 @@ class StaticLog:
                 return None
             raise
         if sha256(response.body).digest() != fingerprint:
-            if _is_web_page(response):
+            if is_web_page(response.body):
                 raise SourceError(f"{url}: answered with a web page", url=url)
             message = f"{url}: the certificate has another hash"
             raise WrongIssuer(message, body=response.body, url=url)
@@ -128,13 +127,13 @@ class StaticLog:
             if error.status not in _MISSING:
                 raise
             # A replica may lag behind the checkpoint for some minutes.
-            raise SourceError(
+            raise NotYetServed(
                 f"{path}: not there yet (status {error.status})", url=path, status=error.status
             ) from error
 
     async def _get(self, url: str, limits: Limits) -> Response:
         response = await self._client.get(url, limits=limits)
-        if _is_web_page(response):
+        if is_web_page(response.body):
             raise SourceError(f"{url}: answered with a web page", url=url, status=response.status)
         return response
 
@@ -257,8 +256,3 @@ def fingerprints_of(
     if len(chain) % HASH_LENGTH != 0:
         raise ValueError("a fingerprint is cut short")
     return first, tuple(chain[at : at + HASH_LENGTH] for at in range(0, len(chain), HASH_LENGTH))
-
-
-def _is_web_page(response: Response) -> bool:
-    """Told by the body, for logs send wrong content types, and hashes may start with anything."""
-    return _WEB_PAGE.match(response.body) is not None

@@ -32,6 +32,20 @@ class LogProgress:
     last_success: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class LogPacing:
+    """How one log is being asked, as its answers taught."""
+
+    log: str
+    requests_per_second: float
+    """Infinite while nothing speaks for a limit."""
+    requests_at_once: int
+    page_entries: int
+    held_back_seconds: float
+    """For which it is not asked; 0 when it may be asked at once."""
+    keep_alive: bool
+
+
 class Metrics:
     """The metrics of one process, in a registry of its own, so that tests do not share any."""
 
@@ -61,6 +75,14 @@ class Metrics:
         )
         self._log_success = gauge(
             "log_last_success_timestamp_seconds", "When the log was last read, Unix time", "log"
+        )
+        self._rate = gauge(
+            "log_requests_per_second_limit", "Rate that the log was found to bear", "log"
+        )
+        self._at_once = gauge("log_requests_at_once_limit", "Requests under way, at most", "log")
+        self._page = gauge("log_page_entries", "Entries asked for in one request", "log")
+        self._held_back = gauge(
+            "log_held_back_seconds", "For how long the log is not asked, as it failed", "log"
         )
         self._waiting = gauge("notices_undelivered", "Notices waiting to be sent")
         self._dead = gauge("notices_dead", "Notices given up after the last attempt")
@@ -98,6 +120,16 @@ class Metrics:
             self._quarantined.labels(row.log).set(int(row.quarantined))
             success = 0.0 if row.last_success is None else row.last_success.timestamp()
             self._log_success.labels(row.log).set(success)
+
+    def show_pacing(self, pacing: Iterable[LogPacing]) -> None:
+        """Replace what is shown of how logs are asked."""
+        for gauge in (self._rate, self._at_once, self._page, self._held_back):
+            gauge.clear()
+        for one in pacing:
+            self._rate.labels(one.log).set(one.requests_per_second)
+            self._at_once.labels(one.log).set(one.requests_at_once)
+            self._page.labels(one.log).set(one.page_entries)
+            self._held_back.labels(one.log).set(one.held_back_seconds)
 
     def show_notices(self, *, waiting: int, dead: int) -> None:
         """Show the state of the outbox."""
