@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -92,14 +93,16 @@ def _judge(
 
 
 _bodies: dict[str, bytes] = {}
+_parsing = threading.Lock()
 
 
 def _parse(sha256: str, body: bytes) -> tuple[CertificateRecord, ...]:
-    _bodies[sha256] = body
-    try:
-        return _parsed(sha256)
-    finally:
-        del _bodies[sha256]
+    with _parsing:  # jobs run in threads of one process
+        _bodies[sha256] = body
+        try:
+            return _parsed(sha256)
+        finally:
+            del _bodies[sha256]
 
 
 @lru_cache(maxsize=1)

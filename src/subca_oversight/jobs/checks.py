@@ -140,12 +140,12 @@ def _mark_checked(
 
 def _judge_entries(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
     """Log entries under a watched key that hold nothing to decode: evidence, never skipped."""
-    check = context.registry.checks[UNPARSEABLE]
     keys = [key.spki_sha256 for key in subordinate.keys]
     with context.database.read() as session:
         entries = malformed_entries_naming(session, keys)
     if len(entries) == 0:
         return 0
+    check = context.registry.checks[UNPARSEABLE]
     judgments = [
         Judgment(
             scope=UNPARSEABLE,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from subca_oversight.check.registry import make_registry
+from subca_oversight.check.registry import Registry, make_registry
 from subca_oversight.http import Client
 from subca_oversight.jobs.context import JobContext, JobOutcome
 from subca_oversight.settings import Settings
@@ -20,7 +20,12 @@ def settings_of(**tables: object) -> Settings:
 
 
 async def run_in_loop(
-    job: Job, database: Database, *, now: datetime, settings: Settings | None = None
+    job: Job,
+    database: Database,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    registry: Registry | None = None,
 ) -> JobOutcome:
     chosen = settings_of() if settings is None else settings
     async with Client(chosen.http, contact=chosen.agent.contact) as client:
@@ -29,13 +34,18 @@ async def run_in_loop(
                 settings=chosen,
                 database=database,
                 client=client,
-                registry=make_registry(()),
+                registry=make_registry(()) if registry is None else registry,
                 now=lambda: now,
             )
         )
 
 
 def run(
-    job: Job, database: Database, *, now: datetime, settings: Settings | None = None
+    job: Job,
+    database: Database,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    registry: Registry | None = None,
 ) -> JobOutcome:
-    return asyncio.run(run_in_loop(job, database, now=now, settings=settings))
+    return asyncio.run(run_in_loop(job, database, now=now, settings=settings, registry=registry))
