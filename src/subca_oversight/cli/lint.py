@@ -16,7 +16,7 @@ import click
 
 from subca_oversight import __version__
 from subca_oversight.cli.invocation import INSTANT, invocation_of
-from subca_oversight.errors import ConfigurationError
+from subca_oversight.errors import CheckError, ConfigurationError
 
 if TYPE_CHECKING:
     from subca_oversight.check.api import Breach, Check
@@ -60,6 +60,16 @@ class ShownFile:
     sha256: str
     results: tuple[ShownResult, ...]
     errors: tuple[ShownError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What the linters made of the certificates."""
+
+    outcomes: Mapping[str, Sequence[LintOutcome]]
+    """By SHA-256, one of each linter that is there."""
+    problems: tuple[str, ...]
+    """Why a linter of the settings said nothing."""
 
 
 @click.command()
@@ -112,10 +122,7 @@ def lint(
     ]
     registry = load_registry(None if settings is None else settings.checks.directory)
     linted = _lint([certificate for _, certificate in placed], profile, settings)
-    shown = [
-        _show(path, certificate, linted[certificate.facts.sha256], registry)
-        for path, certificate in placed
-    ]
+    shown = [_show(path, certificate, linted, registry) for path, certificate in placed]
     if as_json:
         from subca_oversight.cli.output import print_json
 
@@ -137,10 +144,11 @@ def _read_profile(text: str) -> LintProfile | None:
 
 def _lint(
     placed: Sequence[PlacedCertificate], profile: LintProfile | None, settings: Settings | None
-) -> Mapping[str, LintOutcome]:
-    """Lint each certificate once, by its SHA-256, in processes that hostile DER may kill."""
-    from subca_oversight.check.lint.pool import LintPool
+) -> Linted:
+    """Lint each certificate once with every linter, in processes that hostile DER may kill."""
+    from subca_oversight.check.lint.linters import open_linters
     from subca_oversight.check.lint.profiles import lint_request
+    from subca_oversight.settings import LintSettings
 
     requests = {
         certificate.facts.sha256: lint_request(
@@ -148,19 +156,27 @@ def _lint(
         )
         for certificate in placed
     }
-    seconds = 30.0 if settings is None else settings.lint.seconds_per_certificate
-    with LintPool(min(_MAX_WORKERS, len(requests)), seconds) as pool:
-        return {outcome.sha256: outcome for outcome in pool.lint(requests.values())}
+    outcomes: dict[str, list[LintOutcome]] = {sha256: [] for sha256 in requests}
+    with open_linters(
+        LintSettings() if settings is None else settings.lint,
+        workers=min(_MAX_WORKERS, len(requests)),
+    ) as linters:
+        problems = list(linters.problems)
+        for linter in linters.ready:
+            try:
+                for outcome in linter.lint(requests.values()):
+                    outcomes[outcome.sha256].append(outcome)
+            except CheckError as error:
+                problems.append(str(error))
+    return Linted(outcomes, tuple(problems))
 
 
 def _show(
-    path: Path,
-    certificate: PlacedCertificate,
-    linted: LintOutcome,
-    registry: Registry,
+    path: Path, certificate: PlacedCertificate, linted: Linted, registry: Registry
 ) -> ShownFile:
     from subca_oversight.check.runner import run_subject
 
+    outcomes = linted.outcomes[certificate.facts.sha256]
     results = [
         ShownResult(
             result.tool,
@@ -170,12 +186,16 @@ def _show(
             result.profile,
             result.message,
         )
-        for result in linted.results
+        for outcome in outcomes
+        for result in outcome.results
     ]
-    errors = [ShownError(OWN_TOOL, __version__, "", note) for note in certificate.notes]
-    if linted.error is not None:
-        error = linted.error
-        errors.append(ShownError(error.tool, error.tool_version, error.profile, error.reason))
+    notes = (*certificate.notes, *linted.problems)
+    errors = [ShownError(OWN_TOOL, __version__, "", note) for note in notes]
+    errors += [
+        ShownError(error.tool, error.tool_version, error.profile, error.reason)
+        for outcome in outcomes
+        if (error := outcome.error) is not None
+    ]
     for outcome in run_subject(registry, certificate.subject):
         check = registry.checks[outcome.check]
         results.extend(_own_result(check, breach) for breach in outcome.breaches)

@@ -41,6 +41,10 @@ def write_configuration(
         _setting("records", f"{base_url}/ccadb/AllCertificateRecordsCSVFormatV5"),
         f"certificates = {_strings(pems)}",
         "",
+        # The faults planted are pkilint's: on every machine the same findings, zlint or not.
+        "[lint]",
+        _setting("zlint", ""),
+        "",
         "[alerts.webhook]",
         _setting("url", f"{base_url}/webhook"),
         _setting("secret", manifest.webhook_secret),
