@@ -19,6 +19,7 @@ PATIENCE = 180.0
 """Seconds after which a command counts as hanging."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "subca_oversight")
+_FILES = ("out", "err", "contacts")
 _ORPHAN_SECONDS = 15.0
 _STATE = 0
 _SESSION = 3
@@ -73,27 +74,26 @@ class Agent:
 
         Leaves no process behind, whether killed or not.
         """
-        out, err, contacts = (self.folder / name for name in ("out", "err", "contacts"))
-        out.unlink(missing_ok=True)
-        err.unlink(missing_ok=True)
-        contacts.unlink(missing_ok=True)
-        order = {
-            "arguments": arguments,
-            "out": str(out),
-            "err": str(err),
-            "contacts": str(contacts),
-        }
+        child = self.start(*arguments)
+        if kill_after is not None and not self._ends_within(kill_after):
+            os.kill(child, signal.SIGKILL)
+        return self.finish(child)
+
+    def start(self, *arguments: str) -> int:
+        """Begin a run; returns its process id. One at a time."""
+        for name in _FILES:
+            (self.folder / name).unlink(missing_ok=True)
+        order = {"arguments": arguments, **{name: str(self.folder / name) for name in _FILES}}
         self._inlet.write(json.dumps(order) + "\n")
         self._inlet.flush()
-        child = int(self._answer(PATIENCE))
-        if kill_after is None or not self._ends_within(kill_after):
-            if kill_after is not None:
-                os.kill(child, signal.SIGKILL)
-            code = int(self._answer(PATIENCE))
-        else:
-            code = int(self._answer(PATIENCE))
+        return int(self._answer(PATIENCE))
+
+    def finish(self, child: int) -> Answer:
+        """Wait for the end of a run, and of every process that it left behind."""
+        code = int(self._answer(PATIENCE))
         _wait_for_orphans(child)
-        return Answer(code, _read(out), _read(err), tuple(_read(contacts).splitlines()))
+        out, err, contacts = (_read(self.folder / name) for name in _FILES)
+        return Answer(code, out, err, tuple(contacts.splitlines()))
 
     @property
     def _inlet(self) -> IO[str]:

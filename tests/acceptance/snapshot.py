@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select as select_rows
@@ -22,11 +23,20 @@ WITHOUT: dict[str, set[str] | None] = {
 Snapshot = dict[str, list[tuple[tuple[str, Any], ...]]]
 
 
-def take_snapshot(url: str, *, without: dict[str, set[str]] | None = None) -> Snapshot:
-    """Every row of every table that has to be the same, sorted, without row ids."""
+def take_snapshot(
+    url: str,
+    *,
+    without: Mapping[str, set[str]] | None = None,
+    apart: Collection[str] = (),
+) -> Snapshot:
+    """Every row of every table that has to be the same, sorted, without row ids.
+
+    ``without`` names further columns to leave out, ``apart`` whole tables.
+    """
     left_out: dict[str, set[str] | None] = {**WITHOUT}
     for name, columns in (without or {}).items():
         left_out[name] = (left_out.get(name) or set()) | columns
+    left_out |= dict.fromkeys(apart)
     snapshot: Snapshot = {}
     database = Database(url)
     try:

@@ -7,13 +7,15 @@ row and instant by instant, with what an undisturbed run left.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
@@ -27,6 +29,8 @@ PHASES = {
     "checking": ("lint", "checks", "clocks"),
     "delivering": ("deliver",),
 }
+DAEMON_JOBS = ("log-lists", "ccadb", "harvest", "lint", "checks", "deliver")
+DAEMON_PATIENCE = 60.0
 KILLED = -9
 FINE = (0, 3)
 """The world holds a log that misbehaves: who reads its entry first ends with 3."""
@@ -107,9 +111,8 @@ def _live(installation: Installation, calm: Undisturbed, killer: Killer) -> None
     assert _notices(installation, before) == calm.notices
 
 
-def _kill(make: Callable[[str], Installation], killer: Killer) -> int:
+def _kill(make: Callable[[str], Installation], killer: Killer, calm: Undisturbed) -> int:
     """Live until enough instants were had; returns the number of lives."""
-    calm = _run_undisturbed(make("undisturbed"))
     lives = 0
     while not killer.is_done:
         lives += 1
@@ -127,21 +130,100 @@ def _entry_of(served: ServedWorld, name: str) -> str:
     )
 
 
-def test_killed_at_some_instants_the_agent_ends_up_the_same(
-    agent: Agent, tour: Tour, tmp_path: Path
-) -> None:
-    """A tenth of the world: one subordinate, and the logs as they stood two months earlier."""
-    wanted = {"harvesting": 5, "checking": 3, "delivering": 3}
-    killer = Killer(_seeded(20261120), wanted)
+@pytest.fixture(scope="module")
+def small(
+    agent: Agent, tour: Tour, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Installation]]:
+    """Installations in a tenth of the world: one subordinate, and the logs of two months before."""
+    folder = tmp_path_factory.mktemp("small")
     with serve_world(tour.world, stage=1) as served:
 
         def make(name: str) -> Installation:
-            installation = install(served, tmp_path / name, agent)
+            installation = install(served, folder / name, agent)
             installation.keep_subordinates(_entry_of(served, "campus-onprem"))
             return installation
 
-        _kill(make, killer)
+        yield make
+
+
+@pytest.fixture(scope="module")
+def calm(small: Callable[[str], Installation]) -> Undisturbed:
+    return _run_undisturbed(small("undisturbed"))
+
+
+def test_killed_at_some_instants_the_agent_ends_up_the_same(
+    small: Callable[[str], Installation], calm: Undisturbed
+) -> None:
+    wanted = {"harvesting": 5, "checking": 3, "delivering": 3}
+    killer = Killer(_seeded(20261120), wanted)
+    _kill(small, killer, calm)
     assert killer.counts == wanted
+
+
+def test_a_killed_daemon_goes_on_where_it_was(
+    small: Callable[[str], Installation], calm: Undisturbed
+) -> None:
+    """Its jobs overlap, so notices are grouped as chance has it; every event is told all the same.
+
+    A killed daemon is followed by the next at once, although its lease has not run out.
+    """
+    installation = small("daemon")
+    before = len(installation.notices())
+    seconds = ", ".join(f'"{job}" = 1' for job in (*DAEMON_JOBS, "clocks"))
+    installation.edit("[daemon]", f"[daemon]\nintervals = {{ {seconds} }}")
+    draw = _seeded(20261121)
+    for _ in range(3):
+        delay = 0.5 + draw.random() * sum(calm.seconds.values())
+        assert installation.run("run", kill_after=delay).code == KILLED
+    _run_daemon_until_done(installation)
+    installation.at += timedelta(hours=2)  # what waited because of an earlier notice of its kind
+    assert installation.jobs("deliver").code == 0
+    loose = {"alert_event": {"notice_id"}, "finding": {"rule_version"}}
+    apart = {"delivery", "observation", "report"}
+    found = take_snapshot(f"sqlite:///{installation.database}", without=loose, apart=apart)
+    expected = take_snapshot(
+        f"sqlite:///{small('undisturbed').database}", without=loose, apart=apart
+    )
+    assert find_differences(found, expected) == []
+    with installation.sql() as connection:
+        untold = "select count(*) from alert_event where notice_id is null"
+        assert connection.execute(untold).fetchone() == (0,)
+        sent = connection.execute("select notice_id, state from delivery").fetchall()
+    assert {state for _, state in sent} == {"delivered"}
+    assert set(_notices(installation, before)) == {notice for notice, _ in sent}
+
+
+def _run_daemon_until_done(installation: Installation) -> None:
+    """Let the daemon finish what there is, then stop it as systemd does."""
+    child = installation.agent.start(*installation.options, "run")
+    try:
+        deadline = time.monotonic() + DAEMON_PATIENCE
+        while not _is_done(installation):
+            assert time.monotonic() < deadline, installation.status()
+            time.sleep(0.2)
+    finally:
+        os.kill(child, signal.SIGTERM)
+        answer = installation.agent.finish(child)
+    assert answer.code == 0, answer.err[-2000:]
+
+
+def _is_done(installation: Installation) -> bool:
+    """Whether a daemon has nothing left to do but to look again."""
+    with installation.sql() as connection:
+        last = dict(connection.execute("select job, max(id) from job_run group by job").fetchall())
+        if not set(last) >= set(DAEMON_JOBS):
+            return False
+        idle = connection.execute(
+            "select count(*) from job_run where id in (select max(id) from job_run group by job)"
+            " and (job = 'lint' and detail like '0 certificates %' and outcome = 'done')"
+        ).fetchone()
+        left = connection.execute(
+            "select (select count(*) from unit where checked_with is null and confirmed)"
+            " + (select count(*) from certificate where linted_with is null and confirmed)"
+            " + (select count(*) from delivery where state = 'pending')"
+            " + (select count(*) = 0 from unit)"
+        ).fetchone()
+    return bool(idle == (1,) and left == (0,))
 
 
 @pytest.mark.slow
@@ -150,6 +232,6 @@ def test_killed_at_200_instants_the_agent_ends_up_the_same(
 ) -> None:
     wanted = {"harvesting": 80, "checking": 60, "delivering": 60}
     killer = Killer(_seeded(1120), wanted)
-    lives = _kill(install_fresh, killer)
+    lives = _kill(install_fresh, killer, _run_undisturbed(install_fresh("undisturbed")))
     sys.stdout.write(f"{killer.counts.total()} kills in {lives} lives: {dict(killer.counts)}\n")
     assert killer.counts == wanted
