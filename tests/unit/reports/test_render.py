@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -231,3 +234,28 @@ def _texts(value: object) -> Iterator[str]:
         for key, item in value.items():
             yield key
             yield from _texts(item)
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_page_and_runs_nothing(hostile: Publication, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Debian's chromium is not installed")
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]  # fmt: skip
+    page = f"file://{hostile.folder / 'report.html'}"
+    dumped = subprocess.run(  # noqa: S603 - our own command line
+        [*command, "--dump-dom", page], capture_output=True, check=True, timeout=120
+    )
+    shown = "".join(Page(dumped.stdout.decode()).texts)
+    for payload in PAYLOADS:
+        assert visible(payload)[:60] in shown, payload
+    printed = tmp_path / "report.pdf"
+    subprocess.run(  # noqa: S603 - our own command line
+        [*command, "--no-pdf-header-footer", f"--print-to-pdf={printed}", page],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert printed.read_bytes().startswith(b"%PDF-")
