@@ -273,7 +273,8 @@ def _stale(keys: Sequence[str], digest: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _finish_subordinate(context: JobContext, subordinate: Subordinate) -> None:
-    """Tell of the quiet baseline once, as one summary."""
+    """Tell of the quiet baseline once, as one summary, when the linters have looked too."""
+    keys = [one.spki_sha256 for one in subordinate.keys]
     key = hashlib.sha256(f"baseline\x00{subordinate.anchor}".encode()).hexdigest()
     with context.database.write() as session:
         known = session.scalar(
@@ -284,7 +285,7 @@ def _finish_subordinate(context: JobContext, subordinate: Subordinate) -> None:
             .select_from(FindingRow)
             .where(col(FindingRow.anchor) == subordinate.anchor, col(FindingRow.baseline).is_(True))
         )
-        if known != 0 or baseline is None or baseline == 0:
+        if known != 0 or baseline is None or baseline == 0 or _is_awaited(session, keys):
             return
         session.add(
             AlertEventRow(
@@ -299,6 +300,21 @@ def _finish_subordinate(context: JobContext, subordinate: Subordinate) -> None:
                 at=context.now(),
             )
         )
+
+
+def _is_awaited(session: Session, keys: Sequence[str]) -> bool:
+    """Whether a certificate of these keys was not linted yet."""
+    unlinted = session.scalars(
+        select(CertificateRow.sha256)  # type: ignore[call-overload]  # a column, to SQLAlchemy
+        .join(UnitRow, col(UnitRow.unit_id) == col(CertificateRow.unit_id))
+        .where(
+            col(UnitRow.issuer_key_sha256).in_(keys),
+            col(UnitRow.confirmed).is_(True),
+            col(CertificateRow.linted_with).is_(None),
+        )
+        .limit(1)
+    ).first()
+    return unlinted is not None
 
 
 def _add(total: Tally, part: Tally) -> None:

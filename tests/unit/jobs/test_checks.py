@@ -20,6 +20,7 @@ from subca_oversight.model.finding import FindingState, Severity
 from subca_oversight.store.database import Database
 from subca_oversight.store.tables import (
     AlertEventRow,
+    CertificateRow,
     CheckCoverageRow,
     CheckFailureRow,
     FindingRow,
@@ -167,6 +168,11 @@ def test_unconfirmed_units_are_not_held_against_the_ca(held: Holdings) -> None:
 
 def test_expired_certificates_become_a_baseline_that_is_told_once(held: Holdings) -> None:
     held.add(BAD, not_after=NOW - timedelta(seconds=1))
+    judge(held)
+    with held.database.write() as session:
+        assert session.exec(select(AlertEventRow)).all() == []  # the linters have not looked yet
+        for certificate in session.exec(select(CertificateRow)):
+            certificate.linted_with = "stub 1"
     for _ in range(2):
         judge(held)
     with held.database.read() as session:
