@@ -137,7 +137,11 @@ def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
-            if any(len(cell) > 0 for cell in row):
+            longest = max(map(len, row), default=0)
+            if longest > MAX_CELL_CHARACTERS:
+                # The reader's own limit belongs to the process: others may have raised it.
+                raise csv.Error(f"field larger than field limit ({MAX_CELL_CHARACTERS})")
+            if longest > 0:
                 yield reader.line_num, row
     except csv.Error as error:
         raise SourceError(
