@@ -137,16 +137,23 @@ def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
-            longest = max(map(len, row), default=0)
-            if longest > MAX_CELL_CHARACTERS:
-                # The reader's own limit belongs to the process: others may have raised it.
-                raise csv.Error(f"field larger than field limit ({MAX_CELL_CHARACTERS})")
-            if longest > 0:
+            if _longest_cell(row, reader.line_num) > 0:
                 yield reader.line_num, row
     except csv.Error as error:
         raise SourceError(
             f"CCADB report refused: line {reader.line_num}: {error}; it may be cut off"
         ) from error
+
+
+def _longest_cell(row: list[str], line: int) -> int:
+    """The characters of the longest cell; the reader's own limit is the whole process's."""
+    longest = max(map(len, row), default=0)
+    if longest > MAX_CELL_CHARACTERS:
+        raise SourceError(
+            f"CCADB report refused: line {line}: field larger than field limit"
+            f" ({MAX_CELL_CHARACTERS}); it may be cut off"
+        )
+    return longest
 
 
 def _read_record(cells: Cells, columns: Columns) -> CertificateRecord | None:
