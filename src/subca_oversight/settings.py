@@ -12,7 +12,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -64,12 +64,31 @@ def _require_network(value: object) -> IPv4Network | IPv6Network:
     return ip_network(value)
 
 
+def _read_start(value: object) -> object:
+    """A date or an index may come as text, from the environment."""
+    if isinstance(value, str) and value not in ("now", "all"):
+        if value.isascii() and value.isdecimal():
+            return int(value)
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            value = None
+    is_moment = isinstance(value, datetime) or not isinstance(value, str | int | date)
+    if is_moment or isinstance(value, bool) or (isinstance(value, int) and value < 0):
+        raise ValueError('use "now", "all", a date such as 2026-01-01, or the index of an entry')
+    return value
+
+
 def _without_userinfo(url: str) -> str:
     return re.sub(r"(?<=://)[^/@]+(?=@)", "**********", url)
 
 
 Slug = Annotated[str, AfterValidator(_require_slug)]
 SpkiHash = Annotated[str, AfterValidator(_require_spki_hash)]
+Start = Annotated[
+    Literal["now", "all"] | Annotated[int, Field(ge=0)] | date,
+    PlainValidator(_read_start, json_schema_input_type=Literal["now", "all"] | int | date),
+]
 # As a plain union, a refusal would name the union's inner parts and only one of its reasons.
 IPNetwork = Annotated[
     IPv4Network | IPv6Network,
@@ -140,20 +159,16 @@ class CtSettings(Section):
     """Which logs are read, and from where."""
 
     log_lists: tuple[LogListSettings, ...] = ()
-    start: str | int | date = "now"
+    start: Start = "now"
+    """Where reading of a log begins: at its head, its first entry, a date (UTC) or an index."""
     partial_tile_seconds: float = Field(default=300.0, ge=0)
     """How old a partial tile must be before it is fetched, in seconds."""
     page_entries: int = Field(default=1000, ge=1, le=10_000)
-    """Entries asked for in one get-entries request."""
-
-    @model_validator(mode="after")
-    def _check_start(self) -> Self:
-        if self.start not in ("now", "all"):
-            raise ValueError(
-                f"start = {self.start!s} is not supported yet: a date or an index cannot be proven"
-                ' by this version; use "now" or "all"'
-            )
-        return self
+    """Entries asked for in one get-entries request, at most."""
+    requests_per_second: float = Field(default=20.0, ge=0.05, le=1000)
+    """Of each log operator; logs that bear less are found out and asked more slowly."""
+    without_keep_alive: tuple[str, ...] = ()
+    """Hosts of logs that get a new connection for each request."""
 
 
 class CcadbSettings(Section):
@@ -391,6 +406,13 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
                 update={
                     "records": resolved_source(settings.ccadb.records),
                     "certificates": tuple(map(resolved_source, settings.ccadb.certificates)),
+                }
+            ),
+            "lint": settings.lint.model_copy(
+                update={
+                    "zlint": settings.lint.zlint
+                    if settings.lint.zlint in ("", "auto")
+                    else str(resolved(Path(settings.lint.zlint)))
                 }
             ),
             "checks": settings.checks.model_copy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -76,8 +77,10 @@ def test_an_unknown_key_is_refused_at_every_level(tmp_path: Path, text: str, key
             "host bits",
         ),
         (MINIMAL + "[http]\nallow_networks = [8]\n", "http.allow_networks.0:", "as text"),
-        (MINIMAL + '[ct]\nstart = "2026-01-01"\n', "ct", "not supported yet"),
-        (MINIMAL + "[ct]\nstart = 5\n", "ct", "not supported yet"),
+        (MINIMAL + '[ct]\nstart = "2026-13-01"\n', "ct.start", 'use "now", "all", a date'),
+        (MINIMAL + "[ct]\nstart = -5\n", "ct.start", 'use "now", "all", a date'),
+        (MINIMAL + "[ct]\nstart = true\n", "ct.start", 'use "now", "all", a date'),
+        (MINIMAL + "[ct]\nstart = 2026-01-01T00:00:00Z\n", "ct.start", 'use "now", "all", a date'),
         (MINIMAL + SUBORDINATE + SUBORDINATE, "", 'two subordinates are named "acme"'),
         (
             MINIMAL + SUBORDINATE.replace('"acme"', '"Acme/../x"'),
@@ -225,3 +228,19 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = _load(tmp_path, MINIMAL)
     with pytest.raises(ValueError, match="frozen"):
         settings.agent.contact = "x@y"  # type: ignore[misc]  # what is tried is the point
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ('"all"', "all"),
+        ("2026-01-01", date(2026, 1, 1)),
+        ('"2026-01-01"', date(2026, 1, 1)),
+        ("12345", 12345),
+        ('"12345"', 12345),
+    ],
+)
+def test_reading_begins_where_the_settings_say(
+    tmp_path: Path, text: str, start: str | date | int
+) -> None:
+    assert _load(tmp_path, MINIMAL + f"[ct]\nstart = {text}\n").ct.start == start

@@ -8,8 +8,7 @@ sections 2.1.3.2 and 2.1.4.2; tiles as in C2SP tlog-tiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Self
 
@@ -209,59 +208,6 @@ def compact_range_from_audit_path(
     lefts = [sibling for sibling, is_left in _climb(index, size - 1, path) if is_left]
     compact_range = CompactRange(index, reversed(lefts))
     compact_range.append(leaf_hash)
-    return compact_range
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A hash tile of a static log: ``width`` hashes (at most 256) at tile level ``level``."""
-
-    level: int
-    index: int
-    width: int
-
-
-def right_edge_tiles(size: int) -> tuple[Tile, ...]:
-    """Name the partial tiles that hold the compact range of ``size`` leaves, lowest level first.
-
-    A level whose last tile is full contributes nothing: its hashes are summed up one level above.
-    """
-    tiles = []
-    level, nodes = 0, size
-    while nodes != 0:
-        if nodes % TILE_WIDTH != 0:
-            tiles.append(Tile(level, nodes // TILE_WIDTH, nodes % TILE_WIDTH))
-        level += 1
-        nodes //= TILE_WIDTH
-    return tuple(tiles)
-
-
-def compact_range_from_right_edge(
-    size: int, tiles: Mapping[int, bytes], *, root: bytes
-) -> CompactRange:
-    """Rebuild the position at ``size`` from its ``right_edge_tiles``, by level.
-
-    A longer tile than asked is read as far as needed, since a log may serve the full tile only.
-    Raises VerificationError when a tile is missing or short, or unless it all hashes to ``root``.
-    """
-    roots: list[bytes] = []
-    for tile in reversed(right_edge_tiles(size)):
-        served = tiles.get(tile.level)
-        if served is None:
-            raise VerificationError(f"the right edge lacks its tile of level {tile.level}")
-        if len(served) % HASH_LENGTH != 0 or not (
-            tile.width * HASH_LENGTH <= len(served) <= TILE_WIDTH * HASH_LENGTH
-        ):
-            raise VerificationError(
-                f"a tile of level {tile.level} has {len(served)} bytes for {tile.width} hashes"
-            )
-        hashes, begin = _split(served), 0
-        for bit in reversed(range(TILE_HEIGHT)):
-            if tile.width >> bit & 1 == 1:
-                roots.append(subtree_root(hashes[begin : begin + (1 << bit)]))
-                begin += 1 << bit
-    compact_range = CompactRange(size, roots)
-    compact_range.verify_root(root)
     return compact_range
 
 

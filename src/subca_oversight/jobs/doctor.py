@@ -10,7 +10,7 @@ import shutil
 import smtplib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from subca_oversight.evidence.harvest.heads import load_head
 from subca_oversight.evidence.registration import ConfiguredSubordinate, read_configured
 from subca_oversight.http import Client, Limits, Origin
 from subca_oversight.model.log import Log, LogApi
-from subca_oversight.settings import Settings
+from subca_oversight.settings import Settings, Start
 from subca_oversight.sources.log_list import fetch_log_list
 from subca_oversight.sources.rfc6962 import Rfc6962Log
 from subca_oversight.sources.static_ct import StaticLog
@@ -195,18 +195,30 @@ async def _log(settings: Settings, client: Client, log: Log) -> tuple[Point, int
 
 def _cost(settings: Settings, sizes: list[tuple[Log, int | None]]) -> Point:
     known = [(log, size) for log, size in sizes if size is not None]
-    backlog = sum(size for _, size in known) if settings.ct.start == "all" else 0
-    largest = max((size for _, size in known), default=0) if settings.ct.start == "all" else 0
+    unread = [_unread(settings.ct.start, size) for _, size in known]
+    backlog, largest = sum(unread), max(unread, default=0)
     per_day = sum(ASSUMED_PER_SECOND * 86_400 * ENTRY_BYTES[log.api] for log, _ in known)
-    first = sum(size * ENTRY_BYTES[log.api] for log, size in known) if backlog > 0 else 0
+    first = sum(count * ENTRY_BYTES[log.api] for count, (log, _) in zip(unread, known, strict=True))
     return Point(
         "cost",
         Verdict.NOTICE,
-        f"to catch up: {backlog:,} entries, about {first / 1024**3:,.1f} GiB,"
-        f" {largest / CATCH_UP_PER_SECOND / 3600:,.1f} h at {CATCH_UP_PER_SECOND:,.0f} entries/s a"
+        f"to catch up: {_at_most(settings.ct.start)}{backlog:,} entries, about"
+        f" {first / 1024**3:,.1f} GiB, {largest / CATCH_UP_PER_SECOND / 3600:,.1f} h at"
+        f" {CATCH_UP_PER_SECOND:,.0f} entries/s a"
         f" log; then at most {per_day / 1024**3:,.1f} GiB a day at {ASSUMED_PER_SECOND:,.0f}"
         " entries/s a log; disk: about 8 kB for each certificate of the subordinates",
     )
+
+
+def _unread(start: Start, size: int) -> int:
+    """Entries to be read of a log of ``size``; all of them where the date is not looked up."""
+    if isinstance(start, int):
+        return max(0, size - start)
+    return 0 if start == "now" else size
+
+
+def _at_most(start: Start) -> str:
+    return "at most " if isinstance(start, date) else ""
 
 
 async def _ccadb(settings: Settings, client: Client) -> list[Point]:

@@ -13,14 +13,10 @@ from hypothesis import strategies as st
 from subca_oversight.errors import VerificationError
 from subca_oversight.evidence.merkle import (
     EMPTY_ROOT,
-    TILE_WIDTH,
     CompactRange,
-    Tile,
     compact_range_from_audit_path,
-    compact_range_from_right_edge,
     leaf_hash,
     node_hash,
-    right_edge_tiles,
     root_of,
     subtree_root,
     verify_consistency,
@@ -66,20 +62,6 @@ def naive_consistency(size: int, leaves: Sequence[bytes], *, whole: bool = True)
     if size <= k:
         return [*naive_consistency(size, leaves[:k], whole=whole), naive_root(leaves[k:])]
     return [*naive_consistency(size - k, leaves[k:], whole=False), naive_root(leaves[:k])]
-
-
-def naive_tiles(leaves: Sequence[bytes]) -> dict[int, list[bytes]]:
-    """All hashes of each tile level."""
-    levels = {0: list(leaves)}
-    level = 0
-    while len(levels[level]) >= TILE_WIDTH:
-        below = levels[level]
-        levels[level + 1] = [
-            naive_root(below[at : at + TILE_WIDTH])
-            for at in range(0, len(below) // TILE_WIDTH * TILE_WIDTH, TILE_WIDTH)
-        ]
-        level += 1
-    return levels
 
 
 def flipped(octets: bytes, bit: int) -> bytes:
@@ -256,56 +238,6 @@ def test_a_position_that_the_root_does_not_prove_is_refused() -> None:
             compact_range_from_audit_path(leaf, index, size, proof, root=head)
 
 
-def test_the_right_edge_of_a_log_names_its_partial_tiles() -> None:
-    # the worked example of C2SP tlog-tiles
-    assert right_edge_tiles(70_000) == (Tile(0, 273, 112), Tile(1, 1, 17), Tile(2, 0, 1))
-    assert right_edge_tiles(0) == ()
-    assert right_edge_tiles(256) == (Tile(1, 0, 1),)
-    assert right_edge_tiles(257) == (Tile(0, 1, 1), Tile(1, 0, 1))
-    assert right_edge_tiles(65_536) == (Tile(2, 0, 1),)
-
-
-@pytest.mark.parametrize("size", [*range(1, 301), 511, 512, 513, 699])
-def test_the_right_edge_rebuilds_the_position(size: int) -> None:
-    levels = naive_tiles(LEAVES[:size])
-    partial, full = {}, {}
-    for tile in right_edge_tiles(size):
-        hashes = levels[tile.level][tile.index * TILE_WIDTH :]
-        assert len(hashes) == tile.width
-        partial[tile.level] = b"".join(hashes)
-        # what a log serves once the tile is full: more hashes than this head covers
-        full[tile.level] = b"".join(hashes).ljust(TILE_WIDTH * 32, b"\xff")
-    root = naive_root(LEAVES[:size])
-    assert compact_range_from_right_edge(size, partial, root=root) == folded(size)
-    assert compact_range_from_right_edge(size, full, root=root) == folded(size)
-    for level, tile_bytes in partial.items():
-        for wrong in (
-            flipped(tile_bytes, 7),
-            flipped(tile_bytes, len(tile_bytes) * 8 - 1),
-            tile_bytes[:-1],
-            tile_bytes[:-32],
-            tile_bytes.ljust(TILE_WIDTH * 32 + 32, b"\x00"),
-        ):
-            with pytest.raises(VerificationError):
-                compact_range_from_right_edge(size, {**partial, level: wrong}, root=root)
-        missing = {other: partial[other] for other in partial if other != level}
-        with pytest.raises(VerificationError, match="lacks its tile"):
-            compact_range_from_right_edge(size, missing, root=root)
-
-
-def test_the_right_edge_of_a_log_of_two_levels_above_the_leaves() -> None:
-    """70,000 leaves, counted at tile level 1 so that the naive tree stays small."""
-    below = [LEAVES[at % 700] for at in range(70_000 % 256)]
-    level1 = [LEAVES[at % 700] for at in range(273)]
-    level2 = naive_root(level1[:256])
-    expected = CompactRange()
-    for root in level1:
-        expected.append_subtree(root, 8)
-    expected.extend(below)
-    tiles = {0: b"".join(below), 1: b"".join(level1[256:]), 2: level2}
-    assert compact_range_from_right_edge(70_000, tiles, root=expected.root()) == expected
-
-
 def folded(size: int) -> CompactRange:
     compact_range = CompactRange()
     compact_range.extend(LEAVES[:size])
@@ -436,21 +368,17 @@ def test_partial_tiles_of_a_real_log_hash_to_its_checkpoints(size: int) -> None:
     assert lines[1] == str(size)
     root = octets(lines[2])
     tile = (log / "tile" / "0" / "000.p" / str(size)).read_bytes()
-    rebuilt = compact_range_from_right_edge(size, {0: tile}, root=root)
     hashes = [tile[at : at + 32] for at in range(0, len(tile), 32)]
-    assert rebuilt.root() == root_of(hashes) == root
+    assert root_of(hashes) == root
     entries = entry_bundle((log / "tile" / "entries" / "000.p" / str(size)).read_bytes())
     assert [leaf_hash(entry) for entry in entries] == hashes
-    for bit in range(len(tile) * 8):
-        with pytest.raises(VerificationError):
-            compact_range_from_right_edge(size, {0: flipped(tile, bit)}, root=root)
 
 
 @needs_real_data
 def test_the_empty_real_log_has_the_empty_root() -> None:
     log = CT / "checkpoints" / "tlog-tiles_tessera_testlog"
     root = octets((log / "checkpoint.0").read_text().split("\n")[2])
-    assert compact_range_from_right_edge(0, {}, root=root) == CompactRange()
+    CompactRange().verify_root(root)
 
 
 def data_tile(octets: bytes) -> list[bytes]:
@@ -488,5 +416,5 @@ def test_the_leaves_of_a_real_static_log_hash_to_its_served_tiles() -> None:
         subtree_root([served[at : at + 32] for at in range(0, 8192, 32)])
         for served in ((tiles / "0" / f"{tile:03}").read_bytes() for tile in range(4))
     )
-    root = compact_range.root()
-    assert compact_range_from_right_edge(1024, {1: level1}, root=root) == compact_range
+    level1_hashes = [level1[at : at + 32] for at in range(0, len(level1), 32)]
+    assert root_of(level1_hashes) == compact_range.root()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from subca_oversight.errors import ConfigurationError, SourceError, VerificationError
+from subca_oversight.errors import SourceError, VerificationError
 from subca_oversight.evidence.harvest.contradiction import (
     Contradiction,
     clear_quarantine,
@@ -22,15 +22,15 @@ from subca_oversight.evidence.harvest.contradiction import (
 )
 from subca_oversight.evidence.harvest.filling import is_filling
 from subca_oversight.evidence.harvest.heads import (
-    LogClient,
     load_head,
     record_head,
     verify_smaller_head,
 )
 from subca_oversight.evidence.harvest.issuers import IssuerBook
+from subca_oversight.evidence.harvest.position import prove_position
 from subca_oversight.evidence.harvest.promotion import Promoted, confirm_doubts, promote
 from subca_oversight.evidence.harvest.reader import ProgressSink, WindowReader
-from subca_oversight.evidence.harvest.start import find_start
+from subca_oversight.evidence.harvest.start import find_first
 from subca_oversight.evidence.harvest.verification import verify_position
 from subca_oversight.evidence.harvest.watch import WatchedKeys, load_watched
 from subca_oversight.evidence.harvest.windows import (
@@ -44,11 +44,10 @@ from subca_oversight.evidence.harvest.windows import (
     rewind,
 )
 from subca_oversight.evidence.merkle import TILE_WIDTH, CompactRange
-from subca_oversight.http import Client
+from subca_oversight.http import Fetcher
 from subca_oversight.model.log import Log, LogApi, TreeHead
 from subca_oversight.settings import CtSettings
-from subca_oversight.sources.rfc6962 import Rfc6962Log
-from subca_oversight.sources.static_ct import StaticLog
+from subca_oversight.sources.log_client import open_log
 from subca_oversight.store.database import Database
 from subca_oversight.store.tables import LogRow
 
@@ -90,7 +89,7 @@ class HarvestResult:
 
 async def harvest_log(
     database: Database,
-    client: Client,
+    client: Fetcher,
     log: Log,
     *,
     settings: CtSettings,
@@ -120,7 +119,7 @@ class _Harvest:
     def __init__(
         self,
         database: Database,
-        client: Client,
+        client: Fetcher,
         log: Log,
         settings: CtSettings,
         now: Callable[[], datetime],
@@ -136,11 +135,7 @@ class _Harvest:
         self._open: Window | None = None
         self._total = Promoted()
         self._windows_promoted = 0
-        self._client: LogClient
-        if log.api is LogApi.STATIC:
-            self._client = StaticLog(client, log)
-        else:
-            self._client = Rfc6962Log(client, log, page_entries=settings.page_entries)
+        self._client = open_log(client, log, page_entries=settings.page_entries)
 
     async def run(self) -> HarvestResult:
         watched = await asyncio.to_thread(self._load)
@@ -182,12 +177,9 @@ class _Harvest:
 
     async def _begin(self, watched: WatchedKeys, head: TreeHead) -> Window:
         """Open the first window where the settings say."""
-        if self._settings.start == "all":
-            start = CompactRange()
-        elif self._settings.start == "now":
-            start = await find_start(self._client, self._log, head)
-        else:
-            raise ConfigurationError('ct.start: use "now" or "all"')
+        first = await find_first(self._client, self._log, head, self._settings.start)
+        tree = Target(head.tree_size, head.root_hash)
+        start = await prove_position(self._client, self._log, first, tree, head.raw)
         return await asyncio.to_thread(self._open_tail, watched, start)
 
     async def _follow(

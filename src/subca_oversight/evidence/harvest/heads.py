@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from subca_oversight.errors import SourceError, VerificationError
 from subca_oversight.evidence.harvest.contradiction import Contradiction, record_contradiction
-from subca_oversight.evidence.harvest.tile_proof import consistency_from_tiles
+from subca_oversight.evidence.harvest.tile_proof import TileReader
 from subca_oversight.evidence.merkle import CompactRange, verify_consistency
 from subca_oversight.evidence.signatures import (
     parse_tree_head,
@@ -110,7 +110,7 @@ async def verify_smaller_head(
         if isinstance(client, Rfc6962Log):
             proof = await client.fetch_consistency(head.tree_size, verified.size)
         else:
-            proof = await consistency_from_tiles(client, head.tree_size, verified.size)
+            proof = await TileReader(client, verified.size).consistency(head.tree_size)
         verify_consistency(head.tree_size, verified.size, proof, head.root_hash, verified.root())
     except VerificationError as error:
         raise Contradiction(

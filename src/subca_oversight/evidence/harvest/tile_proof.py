@@ -1,4 +1,4 @@
-"""A consistency proof put together from the hash tiles of a static log.
+"""Positions and consistency proofs put together from the hash tiles of a static log.
 
 Such logs answer no proof requests; whoever wants a proof reads the tiles that hold its nodes. RFC
 6962 2.1.2 (PROOF and SUBPROOF); C2SP tlog-tiles.
@@ -10,16 +10,11 @@ from subca_oversight.evidence.merkle import (
     HASH_LENGTH,
     TILE_HEIGHT,
     TILE_WIDTH,
+    CompactRange,
     node_hash,
     subtree_root,
 )
 from subca_oversight.sources.static_ct import StaticLog
-
-
-async def consistency_from_tiles(log: StaticLog, first: int, second: int) -> tuple[bytes, ...]:
-    """The proof from the tree of ``first`` leaves to that of ``second``; 0 < first <= second."""
-    reader = _TileReader(log, second)
-    return tuple([await reader.root(*bounds) for bounds in proof_ranges(first, second)])
 
 
 def proof_ranges(first: int, second: int) -> list[tuple[int, int]]:
@@ -42,21 +37,42 @@ def proof_ranges(first: int, second: int) -> list[tuple[int, int]]:
     return ranges[::-1]
 
 
-class _TileReader:
-    """Reads each tile once, as it is in the tree of ``size`` leaves."""
+class TileReader:
+    """Reads each tile once, as it is in the tree of ``size`` leaves. What it gives is unproven."""
 
     def __init__(self, log: StaticLog, size: int) -> None:
         self._log = log
         self._size = size
         self._tiles: dict[tuple[int, int], bytes] = {}
 
-    async def root(self, begin: int, end: int) -> bytes:
+    async def position(self, size: int) -> CompactRange:
+        """The compact range of the first ``size`` leaves."""
+        roots: list[bytes] = []
+        begin = 0
+        for level in reversed(range(size.bit_length())):
+            if size >> level & 1 == 1:
+                roots.append(await self._node(begin, level))
+                begin += 1 << level
+        return CompactRange(size, roots)
+
+    async def consistency(self, first: int) -> tuple[bytes, ...]:
+        """The proof from the tree of ``first`` leaves, of which there are some, to the whole."""
+        ranges = proof_ranges(first, self._size)
+        return tuple([await self._root(*bounds) for bounds in ranges])
+
+    def served(self) -> bytes:
+        """The tiles read, one after another by level and number."""
+        return b"".join(self._tiles[key] for key in sorted(self._tiles))
+
+    async def _root(self, begin: int, end: int) -> bytes:
         """Root over the leaves from ``begin`` to ``end``, a node of the tree."""
         width = end - begin
         if width & (width - 1) == 0:
             return await self._node(begin, width.bit_length() - 1)
         split = 1 << (width - 1).bit_length() - 1
-        return node_hash(await self.root(begin, begin + split), await self.root(begin + split, end))
+        return node_hash(
+            await self._root(begin, begin + split), await self._root(begin + split, end)
+        )
 
     async def _node(self, begin: int, level: int) -> bytes:
         """The complete subtree of 2^level leaves that starts with leaf ``begin``."""

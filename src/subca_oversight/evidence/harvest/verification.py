@@ -8,7 +8,7 @@ nothing but the log's own tree can satisfy it. RFC 6962 2.1.2.
 from __future__ import annotations
 
 from subca_oversight.evidence.harvest.heads import LogClient
-from subca_oversight.evidence.harvest.tile_proof import consistency_from_tiles
+from subca_oversight.evidence.harvest.tile_proof import TileReader
 from subca_oversight.evidence.harvest.windows import Target
 from subca_oversight.evidence.merkle import CompactRange, verify_consistency
 from subca_oversight.sources.rfc6962 import Rfc6962Log
@@ -25,5 +25,5 @@ async def verify_position(client: LogClient, position: CompactRange, target: Tar
     if isinstance(client, Rfc6962Log):
         proof = await client.fetch_consistency(position.size, target.size)
     else:
-        proof = await consistency_from_tiles(client, position.size, target.size)
+        proof = await TileReader(client, target.size).consistency(position.size)
     verify_consistency(position.size, target.size, proof, position.root(), target.root)
