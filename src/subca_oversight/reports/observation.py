@@ -113,11 +113,11 @@ def record_observation(session: Session, anchor: str, *, now: datetime) -> None:
 
 
 def find_observation(session: Session, anchor: str, *, as_of: datetime) -> Observation | None:
-    """The last observation stored at or before ``as_of``."""
+    """The last observation at or before ``as_of``; of several at one instant the first stored."""
     row = session.scalars(
         select(ObservationRow)
         .where(col(ObservationRow.anchor) == anchor, col(ObservationRow.at) <= as_of)
-        .order_by(col(ObservationRow.at).desc(), col(ObservationRow.id).desc())
+        .order_by(col(ObservationRow.at).desc(), col(ObservationRow.id))
         .limit(1)
     ).first()
     return None if row is None else _ADAPTER.validate_json(zlib.decompress(row.body))

@@ -129,7 +129,8 @@ def _sample(samples: SampleSection) -> Area:
     if len(samples.draws) == 1:
         text = f"of {population:,} units drawn ({basis})"
     if len(samples.draws) == 0:
-        text = f"samples in the period ({basis}); next due {samples.next_due}"
+        was = "it was" if samples.is_late else "next"
+        text = f"samples in the period ({basis}); {was} due {samples.next_due}"
     return Area("Sample", light, f"{drawn:,}", text, "sample")
 
 
