@@ -22,6 +22,7 @@ from subca_oversight.cli.root import main
 from subca_oversight.errors import ConfigurationError
 from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.model.certificate import UnitFacts
+from tests.unit.check.lint.made_zlint import write_zlint
 
 CA_KEY = ec.derive_private_key(11, ec.SECP256R1())
 OTHER_KEY = ec.derive_private_key(12, ec.SECP256R1())
@@ -143,6 +144,39 @@ def test_a_subordinates_own_certificate_is_linted_as_external(
         capsys, "--config", configuration, "lint", path, "--subordinate", "acme-tls-1", "--json"
     )
     assert linted_as(entry) == {"serverauth:EXTERNAL-UNCONSTRAINED-TLS-CA"}
+
+
+def test_zlint_speaks_beside_pkilint_where_it_is_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_zlint(tmp_path, fault="e_rfc")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (entry,) = run(capsys, "lint", write(tmp_path, "leaf.pem", pem(LEAF)), "--json")
+    (result,) = [result for result in entry["results"] if result["tool"] == "zlint"]
+    assert result == {
+        "tool": "zlint",
+        "version": "v9.9.9",
+        "id": "e_rfc",
+        "severity": "violation",
+        "profile": "serverauth:DV-FINAL-CERTIFICATE",
+        "message": "about e_rfc (section 1)",
+    }
+    assert linted_as(entry) == {"serverauth:DV-FINAL-CERTIFICATE"}
+
+
+def test_a_zlint_that_cannot_be_used_is_said_and_pkilint_still_speaks(
+    configuration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = configuration.read_text() + '[lint]\nzlint = "tools/zlint"\n'
+    configuration.write_text(text)
+    (entry,) = run(
+        capsys,
+        *("--config", configuration, "lint", tmp_path / "acme.pem"),
+        *("--subordinate", "acme-tls-1", "--json"),
+    )
+    assert linted_as(entry) == {"serverauth:EXTERNAL-UNCONSTRAINED-TLS-CA"}
+    (error,) = entry["errors"]
+    assert f"{tmp_path / 'tools/zlint'}: there is no program" in error["reason"]
 
 
 def test_the_profile_can_be_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
