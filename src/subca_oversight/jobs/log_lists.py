@@ -92,7 +92,7 @@ def _load_held(context: JobContext, source: str) -> tuple[LogList | None, Valida
     """The last good version, and what to ask with whether it still is the one."""
     with context.database.read() as session:
         row = session.get(LogListRow, source)
-    if row is None:
+    if row is None or (row.etag is None and row.last_modified is None):
         return None, Validators()
     try:
         held = parse_log_list(zlib.decompress(row.body))

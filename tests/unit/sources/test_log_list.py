@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import pairwise
@@ -22,7 +23,9 @@ from subca_oversight.model.log import LogApi, LogState
 from subca_oversight.sources.list_signature import GOOGLE_LOG_LIST_KEY, verify_log_list
 from subca_oversight.sources.log_list import (
     LogList,
+    Validators,
     check_supersedes,
+    fetch_changed_log_list,
     fetch_log_list,
     parse_log_list,
 )
@@ -402,6 +405,87 @@ def test_a_key_that_is_none_is_a_configuration_error(pem: bytes) -> None:
     ec_pem = ec_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     with pytest.raises(ConfigurationError, match="not an RSA key"):
         verify_log_list(b"", b"", ec_pem)
+
+
+@dataclass
+class Mirror(Client):
+    """A server that holds a list, its signature and validators."""
+
+    content: bytes
+    etag: str
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    async def get(  # type: ignore[override]  # limits and origin are always given here
+        self,
+        url: str,
+        *,
+        limits: Limits,
+        origin: Origin,
+        headers: Mapping[str, str] | None = None,
+        accept_status: frozenset[int] = frozenset({200}),
+    ) -> Response:
+        assert origin is Origin.OPERATOR
+        assert limits.body_bytes < 64 * 1024 * 1024
+        sent = dict(headers or {})
+        self.asked.append((url, sent))
+        if url.endswith(".sig"):
+            return Response(200, {"etag": '"of the signature"'}, sign(self.content), url)
+        if sent.get("If-None-Match") == self.etag and 304 in accept_status:
+            return Response(304, {}, b"", url)
+        return Response(200, {"etag": self.etag}, self.content, url)
+
+
+def test_a_list_verified_before_is_not_fetched_again_while_unchanged(key: Path) -> None:
+    mirror = Mirror(document(LOG), '"one"')
+    held = asyncio.run(fetch_log_list(mirror, URL, key)).validators
+    assert held == Validators('"one"', None, sha256(key.read_bytes()).hexdigest())
+    mirror.asked.clear()
+    assert asyncio.run(fetch_changed_log_list(mirror, URL, key, held)) is None
+    assert mirror.asked == [(URL, {"If-None-Match": '"one"'})]
+    mirror.content, mirror.etag = document(tiled=(TILED,)), '"two"'
+    changed = asyncio.run(fetch_changed_log_list(mirror, URL, key, held))
+    assert changed is not None
+    assert (changed.validators.etag, changed.signature) == ('"two"', sign(mirror.content))
+
+
+def test_a_list_held_without_the_signature_now_asked_for_is_fetched_and_verified(
+    key: Path,
+) -> None:
+    mirror = Mirror(document(LOG), '"one"')
+    held = asyncio.run(fetch_log_list(mirror, URL, None)).validators
+    assert held == Validators('"one"', None, None)
+    mirror.asked.clear()
+    fetched = asyncio.run(fetch_changed_log_list(mirror, URL, key, held))
+    assert fetched is not None
+    assert fetched.signature == sign(mirror.content)
+    assert mirror.asked[0] == (URL, {})
+    with pytest.raises(VerificationError):
+        asyncio.run(fetch_changed_log_list(mirror, URL, "google", fetched.validators))
+
+
+@pytest.mark.parametrize("etag", ["", "a\r\nb", "\x7f", "é", "x" * 513])
+def test_a_validator_that_is_odd_is_not_sent_back(etag: str) -> None:
+    fetched = asyncio.run(fetch_log_list(Mirror(document(LOG), etag), URL, None))
+    assert fetched.validators == Validators()
+
+
+def test_a_file_is_read_whatever_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_bytes(document(LOG))
+    held = Validators('"one"')
+    assert asyncio.run(fetch_changed_log_list(Shelf({}), str(path), None, held)) is not None
+
+
+def test_an_entry_that_cannot_be_used_is_told_by_its_id_where_it_states_one() -> None:
+    other = {**keyed(WEAK_RSA)}
+    log_list = parse_log_list(document(LOG, other))
+    assert log_list.unusable == {sha256(WEAK_RSA).digest()}
+    assert log_list.is_whole
+    for nameless in ({}, "a log", {**LOG, "log_id": "%"}, {**LOG, "log_id": "AAAA"}):
+        log_list = parse_log_list(document(LOG, nameless))
+        assert (log_list.unusable, log_list.is_whole) == (frozenset(), False)
+    log_list = parse_log_list(document(LOG, LOG))
+    assert (log_list.unusable, log_list.is_whole, len(log_list.problems)) == (frozenset(), True, 1)
 
 
 # Real data

@@ -31,7 +31,7 @@ from subca_oversight.evidence.harvest.watch import load_watched
 from subca_oversight.evidence.harvest.windows import WindowKind
 from subca_oversight.evidence.logs.rows import log_of
 from subca_oversight.model.log import Log, LogState
-from subca_oversight.store.tables import LogRow, WindowRow
+from subca_oversight.store.tables import LogRow, TreeHeadRow, WindowRow
 
 RESTING_INTERVAL = timedelta(days=1)
 FINISHING_INTERVAL = timedelta(hours=6)
@@ -79,8 +79,9 @@ def load_pollings(session: Session, now: datetime) -> dict[str, Polling]:
     for window in session.scalars(select(WindowRow).where(col(WindowRow.closed).is_(False))):
         windows[window.log_id].append(window)
     digest = load_watched(session).digest
+    final = _finally_headed(session)
     return {
-        row.log_id: _polling(row, windows[row.log_id], digest, now)
+        row.log_id: _polling(row, windows[row.log_id], digest, now, is_final=row.log_id in final)
         for row in session.scalars(select(LogRow))
     }
 
@@ -98,7 +99,25 @@ def note_poll(session: Session, log_id: bytes, now: datetime) -> None:
     session.add(row)
 
 
-def _polling(row: LogRow, windows: Sequence[WindowRow], digest: str, now: datetime) -> Polling:
+def _finally_headed(session: Session) -> frozenset[str]:
+    """Read-only logs that signed their final tree head and nothing beyond it."""
+    return frozenset(
+        session.scalars(
+            select(col(LogRow.log_id))
+            .join(TreeHeadRow, col(TreeHeadRow.log_id) == col(LogRow.log_id))
+            .where(
+                col(LogRow.state) == LogState.READONLY.value,
+                col(LogRow.head_size) == col(LogRow.final_size),
+                col(TreeHeadRow.tree_size) == col(LogRow.final_size),
+                col(TreeHeadRow.root_hash) == col(LogRow.final_root),
+            )
+        )
+    )
+
+
+def _polling(
+    row: LogRow, windows: Sequence[WindowRow], digest: str, now: datetime, *, is_final: bool
+) -> Polling:
     tail = next((one for one in windows if one.kind == WindowKind.TAIL), None)
     is_read = (
         tail is not None
@@ -107,11 +126,6 @@ def _polling(row: LogRow, windows: Sequence[WindowRow], digest: str, now: dateti
         and tail.verified >= (row.head_size or 0)
     )
     if row.monitored:
-        is_final = (
-            row.state == LogState.READONLY
-            and row.final_size is not None
-            and row.head_size == row.final_size
-        )
         return Polling.RESTING if is_final and is_read else Polling.FOLLOWED
     since = row.unmonitored_since
     if tail is None or since is None or now - since > FINISHING_PATIENCE:

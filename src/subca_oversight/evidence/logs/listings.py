@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from subca_oversight.evidence.logs.events import LogEventKind, describe, find_differences
@@ -70,6 +70,7 @@ def record_list(session: Session, source: str, log_list: LogList, now: datetime)
         if predecessor is not None:
             recorder.add(listing, LogEventKind.KEY_CHANGED, predecessor, listing.log_id)
     session.flush()
+    _note_seen(session, source, now)
     return recorder.count
 
 
@@ -142,6 +143,18 @@ def _find_vanished(known: dict[str, LogListingRow], log_list: LogList) -> list[L
         for log_id, listing in sorted(known.items())
         if log_id not in named and listing.vanished_at is None
     ]
+
+
+def _note_seen(session: Session, source: str, now: datetime) -> None:
+    named = select(col(LogListingRow.log_id)).where(
+        col(LogListingRow.source) == source, col(LogListingRow.vanished_at).is_(None)
+    )
+    session.execute(
+        update(LogRow)
+        .where(col(LogRow.log_id).in_(named))
+        .values(last_seen=now)
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 def _add_unknown(session: Session, log_list: LogList, now: datetime) -> None:

@@ -139,8 +139,6 @@ def _apply(
     _apply_final_head(row, said)
     is_named = first.vanished_at is None
     is_monitored = is_named and log_of(row).is_monitored
-    if is_named:
-        row.last_seen = now
     if is_monitored:
         row.unmonitored_since = None
     elif row.monitored:
