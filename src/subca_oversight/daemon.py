@@ -93,6 +93,7 @@ class _Daemon:
         """Bring the metrics in line with the store."""
         overview = await asyncio.to_thread(load_overview, self.context.database)
         self.metrics.show_logs(overview.logs)
+        self.metrics.show_pacing(self.context.pacer.pacing())
         self.metrics.show_findings(overview.open_findings)
         self.metrics.show_notices(waiting=overview.waiting, dead=overview.dead)
         self.metrics.show_lease(held=True, epoch=self.context.epoch)

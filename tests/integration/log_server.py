@@ -114,6 +114,7 @@ class Tree:
 
 
 Mutation = Callable[[bytes], bytes]
+Instead = Callable[[str, asyncio.StreamWriter], Awaitable[bool]]
 
 
 @dataclass
@@ -128,6 +129,11 @@ class FaultyLog:
     gzip: bool = False
     compressed: bool = False
     """Whether bodies are compressed already."""
+    instead: Instead | None = None
+    """Asked first; answers in the log's place where it returns True."""
+    requests: list[bytes] = field(default_factory=list)
+    """Heads of all requests, in order, those answered by ``instead`` included."""
+    connections: int = 0
     size: int | None = None
     """Size of the head that is served; all leaves when None."""
     timestamp: int = 1_800_000_000_000
@@ -349,10 +355,15 @@ def _connection(
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        log.connections += 1
         try:
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
                 target = request.split(b" ", 2)[1].decode("ascii")
+                log.requests.append(request)
+                if log.instead is not None and await log.instead(target, writer):
+                    await writer.drain()
+                    continue
                 status, body = log.answer(target)
                 coding = b""
                 if log.gzip and status == 200:

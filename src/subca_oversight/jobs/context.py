@@ -11,6 +11,7 @@ from subca_oversight.check.registry import Registry
 from subca_oversight.http import Client
 from subca_oversight.model.progress import Progress, Silence
 from subca_oversight.settings import Settings
+from subca_oversight.sources.pacing import Pacer
 from subca_oversight.store.database import Database
 
 
@@ -28,6 +29,8 @@ class JobContext:
     registry: Registry
     now: Callable[[], datetime]
     progress: Progress = field(default_factory=Silence)
+    pacer: Pacer = field(default_factory=Pacer)
+    """How fast each log may be asked; what it learns serves the runs after."""
     epoch: int = 0
     """Of the lease under which the run happens."""
     should_stop: Callable[[], bool] = _never

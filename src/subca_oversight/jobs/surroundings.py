@@ -23,6 +23,7 @@ from subca_oversight.jobs.context import JobContext
 from subca_oversight.jobs.holder import describe_holder, is_gone
 from subca_oversight.model.progress import Progress
 from subca_oversight.settings import Settings
+from subca_oversight.sources.pacing import Pacer
 from subca_oversight.store.database import FIRST_SAFE_SQLITE, Database, sqlite_version
 from subca_oversight.store.lease import Lease, acquire_lease, release_lease, renew_lease
 from subca_oversight.store.schema import ensure_schema
@@ -71,6 +72,12 @@ async def open_surroundings(
                     registry=registry,
                     now=now,
                     progress=progress,
+                    pacer=Pacer(
+                        requests_per_second=settings.ct.requests_per_second,
+                        attempts=settings.http.attempts,
+                        page_entries=settings.ct.page_entries,
+                        without_keep_alive=settings.ct.without_keep_alive,
+                    ),
                     epoch=lease.epoch,
                     should_stop=should_stop,
                 )

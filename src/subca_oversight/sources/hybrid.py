@@ -9,11 +9,13 @@ shorter way and no more: where they fail, the entries are asked for as of any ot
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
 from subca_oversight.errors import SourceError
-from subca_oversight.http import Fetcher
+from subca_oversight.http import Fetcher, Limits, Origin, Response
 from subca_oversight.model.log import HASH_LENGTH, Log
 from subca_oversight.sources.log_entries import EntryPage, ServedPage
 from subca_oversight.sources.pacing import HeldBack
@@ -24,7 +26,6 @@ from subca_oversight.sources.static_ct import TILE_WIDTH, StaticLog
 _MOST_FAILURES = 3
 """Tiles in a row that could not be used, after which no more are asked for in this reading."""
 _PROBED_ENTRIES = 8
-_REFUSED = 400
 _NO_ANSWER = frozenset({429, 503})
 _LENGTH = 3
 
@@ -118,6 +119,7 @@ async def probe_tiles(client: Fetcher, log: Log, *, size: int | None) -> bool | 
     """
     if size is None or size < TILE_WIDTH:
         return None
+    client = _Once(client)
     try:
         [tile] = await StaticLog(client, log).fetch_range(0, TILE_WIDTH)
     except SourceError as error:
@@ -133,6 +135,31 @@ async def probe_tiles(client: Fetcher, log: Log, *, size: int | None) -> bool | 
         return None
     entries = [preimage for served in pages for preimage in served.page.preimages]
     return tile.page.preimages[:_PROBED_ENTRIES] == entries
+
+
+class _Once:
+    """Asks once: where there are no tiles, no amount of asking brings them."""
+
+    def __init__(self, client: Fetcher) -> None:
+        self._client = client
+
+    async def get(
+        self,
+        url: str,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - as the client has it
+        headers: Mapping[str, str] | None = None,
+        origin: Origin = Origin.FETCHED,
+        accept_status: frozenset[int] = frozenset({200}),
+    ) -> Response:
+        """As the client beneath."""
+        return await self._client.get(
+            url,
+            limits=replace(limits, attempts=1),
+            headers=headers,
+            origin=origin,
+            accept_status=accept_status,
+        )
 
 
 def _split(rest: bytes, *, precertificate: bool) -> tuple[bytes, bytes]:

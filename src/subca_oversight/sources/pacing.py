@@ -40,6 +40,8 @@ _UNKIND_ANSWERS = 3
 """Refusals without a Retry-After, or connections dropped under a request that a new one served,
 from which on a log gets a new connection for each request. Such logs were seen to refuse those who
 keep connections open, and one that is asked so seldom loses nothing by it."""
+_AT_ONCE = 1e-6
+"""Seconds: what is less is rounding, and no clock can be slept forward by it."""
 _MOST_ISSUERS = 20_000
 _OK = frozenset({HTTPStatus.OK.value})
 
@@ -258,7 +260,7 @@ class PacedClient:
         while True:
             now = pacer.clock()
             wait = ledger.wait(now)
-            if wait <= 0:
+            if wait <= _AT_ONCE:
                 if ledger.bucket is not None:
                     ledger.bucket.take(now)
                 return ledger.pace.begin(now)
