@@ -35,6 +35,7 @@ _ONE_WRITER = 0x73756263610001
 """Key of the advisory lock that every writing transaction takes on PostgreSQL."""
 _ADVICE = (
     (("disk is full", "no space"), "free space on its disk; nothing was lost"),
+    (("disk i/o error",), "its disk is full or fails: free space, or mend it; nothing was lost"),
     (("readonly", "read-only"), "make the database and its folder writable for this user"),
     (("unable to open",), "create its folder or mend its permissions"),
     (("locked",), "another program holds it"),
