@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "GOTRACEBACK": "none",
     # Below the limit of address space, of which the runtime reserves about 600 MiB at its start.
     "GOMEMLIMIT": "768MiB",
+    # It makes much garbage in little memory: collecting it less often saves a fifth of the time.
+    "GOGC": "400",
 }
 MEMORY_BYTES = 2 * 2**30
 MAX_LINE = 4 * 2**20
