@@ -99,12 +99,11 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
             ]
             _add(tally, record_judgments(session, judgments, rule_version=registry.digest, now=now))
             _mark_checked(session, rows, units, registry.digest)
-        looked += len(units)
+            looked += len(units)
+            if looked >= total:  # with the last batch, so that a crash cannot come between
+                store_unit_coverage(session, subordinate.anchor, keys, registry, now=now)
         context.progress.advance(f"checks {subordinate.name}", looked)
     context.progress.end(f"checks {subordinate.name}")
-    if looked > 0:
-        with context.database.write() as session:
-            store_unit_coverage(session, subordinate.anchor, keys, registry, now=context.now())
     return looked
 
 
