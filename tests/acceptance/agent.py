@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from tests.acceptance.zygote import Order
 
 PATIENCE = 180.0
 """Seconds after which a command counts as hanging."""
@@ -79,12 +81,18 @@ class Agent:
             os.kill(child, signal.SIGKILL)
         return self.finish(child)
 
-    def start(self, *arguments: str) -> int:
-        """Begin a run; returns its process id. One at a time."""
-        for name in _FILES:
-            (self.folder / name).unlink(missing_ok=True)
-        order = {"arguments": arguments, **{name: str(self.folder / name) for name in _FILES}}
-        self._inlet.write(json.dumps(order) + "\n")
+    def start(self, *arguments: str, dies_at: int | None = None, dies_before: bool = False) -> int:
+        """Begin a run; returns its process id. One at a time.
+
+        With ``dies_at`` it kills itself after that commit of its own, or just before it.
+        """
+        out, err, contacts = (self.folder / name for name in _FILES)
+        for file in (out, err, contacts):
+            file.unlink(missing_ok=True)
+        order = Order(
+            [*arguments], str(out), str(err), str(contacts), dies_at, dies_before=dies_before
+        )
+        self._inlet.write(json.dumps(asdict(order)) + "\n")
         self._inlet.flush()
         return int(self._answer(PATIENCE))
 

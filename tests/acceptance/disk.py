@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.acceptance.agent import CHECKOUT, PATIENCE, Answer
-from tests.acceptance.zygote import fork_agent, preload
+from tests.acceptance.zygote import Order, fork_agent, preload
 
 UNSHARE = ("unshare", "--map-root-user", "--mount")
 
@@ -74,7 +74,7 @@ def _mount(*words: str) -> None:
 def _run(arguments: list[str]) -> Answer:
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        _, status = os.waitpid(fork_agent(arguments, str(out), str(err)), 0)
+        _, status = os.waitpid(fork_agent(Order(arguments, str(out), str(err))), 0)
         code = os.waitstatus_to_exitcode(status)
         return Answer(code, out.read_text("utf-8"), err.read_text("utf-8"))
 

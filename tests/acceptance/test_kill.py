@@ -7,6 +7,7 @@ row and instant by instant, with what an undisturbed run left.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -31,6 +32,8 @@ PHASES = {
 }
 DAEMON_JOBS = ("log-lists", "ccadb", "harvest", "lint", "checks", "deliver")
 DAEMON_PATIENCE = 60.0
+FEW_COMMITS = 8
+"""A run without any work makes about as many: lease, registration, the jobs' own rows."""
 KILLED = -9
 FINE = (0, 3)
 """The world holds a log that misbehaves: who reads its entry first ends with 3."""
@@ -154,10 +157,37 @@ def calm(small: Callable[[str], Installation]) -> Undisturbed:
 def test_killed_at_some_instants_the_agent_ends_up_the_same(
     small: Callable[[str], Installation], calm: Undisturbed
 ) -> None:
-    wanted = {"harvesting": 5, "checking": 3, "delivering": 3}
+    wanted = {"harvesting": 4, "checking": 2, "delivering": 4}
     killer = Killer(_seeded(20261120), wanted)
     _kill(small, killer, calm)
     assert killer.counts == wanted
+
+
+@pytest.mark.parametrize(
+    "before",
+    [pytest.param(True, marks=pytest.mark.slow, id="before"), pytest.param(False, id="after")],
+)
+def test_killed_at_each_commit_the_agent_ends_up_the_same(
+    small: Callable[[str], Installation],
+    calm: Undisturbed,
+    request: pytest.FixtureRequest,
+    before: bool,
+) -> None:
+    """One life: killed at its first commit, started again, killed at the second, and so on."""
+    installation = small(request.node.callspec.id)
+    first = len(installation.notices())
+    for phase, jobs in PHASES.items():
+        for number in itertools.count(1):
+            child = installation.agent.start(
+                *installation.options, *once(*jobs), dies_at=number, dies_before=before
+            )
+            answer = installation.agent.finish(child)
+            if answer.code != KILLED:
+                _assert_fine(answer)
+                assert number > FEW_COMMITS, f"{phase} was hardly disturbed"
+                break
+    assert find_differences(_snapshot(installation), calm.snapshot) == []
+    assert _notices(installation, first) == calm.notices
 
 
 def test_a_killed_daemon_goes_on_where_it_was(

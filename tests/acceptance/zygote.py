@@ -9,10 +9,17 @@ instants at which a test kills would fall into the interpreter's start, and most
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
+import signal
 import sys
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.default import DefaultDialect
+    from sqlalchemy.pool import PoolProxiedConnection
 
 _PRELOADED = (
     "subca_oversight.cli.certificates",
@@ -33,34 +40,66 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def fork_agent(arguments: list[str], out: str, err: str, contacts: str | None = None) -> int:
-    """Run the command line in a process and session of its own; returns its id.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run of the command line."""
 
-    ``contacts`` is the file that every network contact is written to.
-    """
+    arguments: list[str]
+    out: str
+    err: str
+    contacts: str | None = None
+    """File that every network contact is written to."""
+    dies_at: int | None = None
+    """Commit at which the process kills itself, counted from 1."""
+    dies_before: bool = False
+    """Whether it dies before that commit rather than after it."""
+
+
+def fork_agent(order: Order) -> int:
+    """Run the command line in a process and session of its own; returns its id."""
     child = os.fork()
     if child == 0:
-        _become_agent(arguments, out, err, contacts)
+        _become_agent(order)
     return child
 
 
-def _become_agent(arguments: list[str], out: str, err: str, contacts: str | None) -> NoReturn:
+def _become_agent(order: Order) -> NoReturn:
     code = 70
     try:
-        if contacts is not None:
-            _watch_network(contacts)
         os.setsid()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(os.open(out, flags, 0o600), 1)
-        os.dup2(os.open(err, flags, 0o600), 2)
+        os.dup2(os.open(order.out, flags, 0o600), 1)
+        os.dup2(os.open(order.err, flags, 0o600), 2)
+        if order.contacts is not None:
+            _watch_network(order.contacts)
+        if order.dies_at is not None:
+            _die_at_commit(order.dies_at, before=order.dies_before)
         from subca_oversight.cli.root import main  # noqa: PLC0415 - spawned workers import this
 
-        code = main(arguments)
+        code = main(order.arguments)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _die_at_commit(number: int, *, before: bool) -> None:
+    """Kill this process around one commit, in whichever thread it happens."""
+    from sqlalchemy.engine.default import DefaultDialect  # noqa: PLC0415 - spawned workers
+
+    commit = DefaultDialect.do_commit
+    count = itertools.count(1)
+
+    def die_at_commit(dialect: DefaultDialect, connection: PoolProxiedConnection) -> None:
+        is_last = next(count) == number
+        if is_last and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        commit(dialect, connection)  # type: ignore[no-untyped-call]  # so in SQLAlchemy
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    DefaultDialect.do_commit = die_at_commit  # type: ignore[method-assign]  # in this process alone
 
 
 def _watch_network(contacts: str) -> None:
@@ -83,8 +122,7 @@ def _say(word: object) -> None:
 
 def _serve() -> None:
     for line in sys.stdin:
-        run = json.loads(line)
-        child = fork_agent(run["arguments"], run["out"], run["err"], run["contacts"])
+        child = fork_agent(Order(**json.loads(line)))
         _say(child)
         _, status = os.waitpid(child, 0)
         _say(os.waitstatus_to_exitcode(status))
