@@ -161,6 +161,8 @@ class CtSettings(Section):
     log_lists: tuple[LogListSettings, ...] = ()
     start: Start = "now"
     """Where reading of a log begins: at its head, its first entry, a date (UTC) or an index."""
+    backfill_seconds: float = Field(default=240.0, ge=1)
+    """How long one run of the harvest job reads back history, all logs together, in seconds."""
     partial_tile_seconds: float = Field(default=300.0, ge=0)
     """How old a partial tile must be before it is fetched, in seconds."""
     page_entries: int = Field(default=1000, ge=1, le=10_000)

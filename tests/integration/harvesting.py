@@ -94,14 +94,23 @@ def _add_key(session: Session, name: str, spki: bytes | None, since: datetime) -
 
 
 def run_harvest(
-    database: Database, log: FaultyLog, settings: CtSettings = ALL, now: datetime = NOW
+    database: Database,
+    log: FaultyLog,
+    settings: CtSettings = ALL,
+    now: datetime = NOW,
+    *,
+    backfill_seconds: float | None = None,
 ) -> HarvestResult:
     """Serve ``log``, harvest it once, stop serving."""
-    return asyncio.run(_run_harvest(database, log, settings, now))
+    return asyncio.run(_run_harvest(database, log, settings, now, backfill_seconds))
 
 
 async def _run_harvest(
-    database: Database, log: FaultyLog, settings: CtSettings, now: datetime
+    database: Database,
+    log: FaultyLog,
+    settings: CtSettings,
+    now: datetime,
+    backfill_seconds: float | None,
 ) -> HarvestResult:
     http = HttpSettings(allow_networks=(IPv4Network("127.0.0.0/8"),), attempts=1)
     async with serving(log), Client(http, contact="test@example.org") as client:
@@ -109,7 +118,12 @@ async def _run_harvest(
         with database.write() as session:
             sync_logs(session, listed, now)
         return await harvest_log(
-            database, client, log.log(), settings=settings, now=lambda: now, progress=None
+            database,
+            client,
+            log.log(),
+            settings=settings,
+            now=lambda: now,
+            backfill_seconds=backfill_seconds,
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from subca_oversight.errors import LogMisbehaved, SourceError
-from subca_oversight.evidence.harvest import HarvestState, coverage, harvest, reader
+from subca_oversight.evidence.harvest import HarvestState, coverage, reader, staging
 from subca_oversight.model.log import LogApi
 from subca_oversight.store.database import Database
 from subca_oversight.store.tables import (
@@ -186,7 +186,7 @@ def test_a_key_no_longer_watched_ends_its_backfill_and_its_reading(tmp_path: Pat
 def test_a_long_reading_is_proven_in_stages(
     tmp_path: Path, api: LogApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harvest, "STAGE_ENTRIES", 256)
+    monkeypatch.setattr(staging, "STAGE_ENTRIES", 256)
     database = new_database(tmp_path)
     watch(database, certificates=[ACME.certificate])
     log = FaultyLog(mixed(ACME, 900), api)
@@ -207,7 +207,7 @@ def test_a_long_reading_is_proven_in_stages(
 def test_a_log_that_gives_no_proof_on_the_way_is_verified_at_its_head(
     tmp_path: Path, api: LogApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harvest, "STAGE_ENTRIES", 256)
+    monkeypatch.setattr(staging, "STAGE_ENTRIES", 256)
     database = new_database(tmp_path)
     watch(database, certificates=[ACME.certificate])
     log = FaultyLog(mixed(ACME, 900), api)

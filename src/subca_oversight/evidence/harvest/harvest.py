@@ -11,48 +11,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 
-from subca_oversight.errors import SourceError, VerificationError
-from subca_oversight.evidence.harvest.contradiction import (
-    Contradiction,
-    clear_quarantine,
-    record_contradiction,
-)
-from subca_oversight.evidence.harvest.filling import is_filling
-from subca_oversight.evidence.harvest.heads import (
-    load_head,
-    record_head,
-    verify_smaller_head,
-)
-from subca_oversight.evidence.harvest.issuers import IssuerBook
+from subca_oversight.errors import SourceError
+from subca_oversight.evidence.harvest.contradiction import Contradiction
+from subca_oversight.evidence.harvest.heads import load_head, verify_smaller_head
+from subca_oversight.evidence.harvest.ledger import Ledger
+from subca_oversight.evidence.harvest.planning import Plan, newest_part
 from subca_oversight.evidence.harvest.position import prove_position
-from subca_oversight.evidence.harvest.promotion import Promoted, confirm_doubts, promote
-from subca_oversight.evidence.harvest.reader import ProgressSink, WindowReader
+from subca_oversight.evidence.harvest.reader import ProgressSink
+from subca_oversight.evidence.harvest.staging import StagedReading
 from subca_oversight.evidence.harvest.start import find_first
-from subca_oversight.evidence.harvest.verification import verify_position
-from subca_oversight.evidence.harvest.watch import WatchedKeys, load_watched
-from subca_oversight.evidence.harvest.windows import (
-    Plan,
-    Target,
-    Window,
-    commit_verified,
-    history_end,
-    open_tail,
-    plan_windows,
-    rewind,
-)
-from subca_oversight.evidence.merkle import TILE_WIDTH, CompactRange
+from subca_oversight.evidence.harvest.watch import WatchedKeys
+from subca_oversight.evidence.harvest.windows import Target, Window
+from subca_oversight.evidence.merkle import TILE_WIDTH
 from subca_oversight.http import Fetcher
 from subca_oversight.model.log import Log, LogApi, TreeHead
 from subca_oversight.settings import CtSettings
 from subca_oversight.sources.log_client import open_log
 from subca_oversight.store.database import Database
-from subca_oversight.store.tables import LogRow
-
-STAGE_ENTRIES = 1 << 18
-"""Entries after which a long reading is proven and promoted without waiting for its end."""
 
 
 class HarvestState(StrEnum):
@@ -60,6 +39,8 @@ class HarvestState(StrEnum):
 
     CURRENT = "current"
     """Everything up to the head is verified."""
+    GOING_BACK = "going back"
+    """Everything from the tail's beginning to the head is verified; older windows are left."""
     WAITING = "waiting"
     """All but the last tile, which is about to be filled."""
     STALE = "stale"
@@ -95,8 +76,12 @@ async def harvest_log(
     settings: CtSettings,
     now: Callable[[], datetime],
     progress: ProgressSink | None = None,
+    backfill_seconds: float | None = None,
 ) -> HarvestResult:
     """Read a log up to its head, and verify, filter and store what is there.
+
+    What lies further back is read afterwards, the newest first, for ``backfill_seconds`` or to its
+    end where None is given.
 
     Raises LogMisbehaved when the log contradicts what it signed, after the evidence is stored and
     the log quarantined; SourceError when it cannot be read further now. Either way a later call
@@ -104,12 +89,12 @@ async def harvest_log(
     """
     harvest = _Harvest(database, client, log, settings, now, progress)
     try:
-        return await harvest.run()
+        return await harvest.run(backfill_seconds)
     except Contradiction as contradiction:
-        await asyncio.to_thread(harvest.record, contradiction)
+        await asyncio.to_thread(harvest.ledger.record, contradiction, harvest.open)
         raise
     except SourceError as error:
-        await asyncio.to_thread(harvest.note_failure, str(error))
+        await asyncio.to_thread(harvest.ledger.note_failure, str(error))
         raise
 
 
@@ -125,62 +110,62 @@ class _Harvest:
         now: Callable[[], datetime],
         progress: ProgressSink | None,
     ) -> None:
-        self._database = database
+        self.ledger = Ledger(database, log, settings, now)
+        self.open: Window | None = None
+        """The window that is being read: what a contradiction undoes."""
         self._log = log
-        self._log_id = log.log_id.hex()
         self._settings = settings
-        self._now = now
-        self._progress = progress
-        self._issuers = IssuerBook()
-        self._open: Window | None = None
-        self._total = Promoted()
-        self._windows_promoted = 0
         self._client = open_log(client, log, page_entries=settings.page_entries)
+        self._reading = StagedReading(database, self._client, log, now=now, progress=progress)
 
-    async def run(self) -> HarvestResult:
-        watched = await asyncio.to_thread(self._load)
+    async def run(self, backfill_seconds: float | None) -> HarvestResult:
+        watched = await asyncio.to_thread(self.ledger.load_watched)
         if len(watched.spkis) == 0:
             return self._result(HarvestState.IDLE, 0, 0)
+        if self._log.api is LogApi.STATIC:
+            self._reading.issuers = await asyncio.to_thread(self.ledger.load_issuers)
         head = load_head(self._log, await self._client.fetch_head())
-        was_busy = await asyncio.to_thread(self._is_busy, head)
-        contradiction = await asyncio.to_thread(self._record_head, head)
+        was_busy = await asyncio.to_thread(self.ledger.is_filling, head)
+        contradiction = await asyncio.to_thread(self.ledger.record_head, head)
         if contradiction is not None:
             raise contradiction
-        plan = await asyncio.to_thread(self._plan, watched)
+        plan, confirmed = await asyncio.to_thread(self.ledger.plan, watched)
+        self._reading.total.matches += confirmed
         tail = plan.tail
         if tail is None:
             tail = await self._begin(watched, head)
-        self._open = tail
+            plan = Plan(tail, str(self._settings.start))
+        self.open = tail
         state = await self._follow(tail, watched, head, may_wait=was_busy)
-        for window in plan.backfills:
-            self._open = window
-            known = await asyncio.to_thread(self._load_only, window.keys)
-            await self._backfill(window, known)
         if state is not HarvestState.STALE:
-            await asyncio.to_thread(self._note_success)
+            if plan.begun_with != str(self._settings.start):
+                await self._begin_earlier(watched, tail)
+            if not await self._read_back(tail, backfill_seconds):
+                state = HarvestState.GOING_BACK
+            await asyncio.to_thread(self.ledger.note_success)
         return self._result(state, tail.verified.size, head.tree_size)
 
-    def record(self, contradiction: Contradiction) -> None:
-        """Keep the evidence and undo what is not verified, in one transaction."""
-        now = self._now()
-        with self._database.write() as session:
-            if self._open is not None:
-                rewind(session, self._open, now)
-            record_contradiction(session, self._log_id, contradiction, now)
-
-    def note_failure(self, text: str) -> None:
-        """Remember why the log could not be read."""
-        with self._database.write() as session:
-            row = session.get_one(LogRow, self._log_id)
-            row.last_error = text
-            session.add(row)
-
     async def _begin(self, watched: WatchedKeys, head: TreeHead) -> Window:
-        """Open the first window where the settings say."""
-        first = await find_first(self._client, self._log, head, self._settings.start)
+        """Open the first windows where the settings say."""
         tree = Target(head.tree_size, head.root_hash)
-        start = await prove_position(self._client, self._log, first, tree, head.raw)
-        return await asyncio.to_thread(self._open_tail, watched, start)
+        first = await find_first(self._client, self._log, tree, self._settings.start, head.raw)
+        newest = newest_part(first, head.tree_size)
+        bounds = [
+            await prove_position(self._client, self._log, size, tree, head.raw)
+            for size in (first, first if newest is None else newest)
+        ]
+        return await asyncio.to_thread(self.ledger.begin_reading, watched, (bounds[0], bounds[1]))
+
+    async def _begin_earlier(self, watched: WatchedKeys, tail: Window) -> None:
+        """Where the settings ask for more than they did before, plan what lies further back."""
+        earliest = await asyncio.to_thread(self.ledger.find_earliest)
+        tree = Target(tail.verified.size, tail.verified.root())
+        first = await find_first(self._client, self._log, tree, self._settings.start)
+        bounds = None
+        if first < earliest.size:
+            position = await prove_position(self._client, self._log, first, tree)
+            bounds = position, earliest
+        await asyncio.to_thread(self.ledger.go_back, watched, bounds)
 
     async def _follow(
         self, tail: Window, watched: WatchedKeys, head: TreeHead, *, may_wait: bool
@@ -199,143 +184,43 @@ class _Harvest:
         if may_wait and not tail.is_first_reading and tail.position.size <= end - end % TILE_WIDTH:
             end -= end % TILE_WIDTH
         if end > tail.verified.size:
-            await self._read(tail, watched, Target(head.tree_size, head.root_hash), end, head)
+            target = Target(head.tree_size, head.root_hash)
+            await self._reading.read(tail, watched, target, end, head=head)
         return HarvestState.CURRENT if end == head.tree_size else HarvestState.WAITING
 
-    async def _backfill(self, window: Window, watched: WatchedKeys) -> None:
-        target = window.target
-        if target is None:
-            raise ValueError("a backfill has a target")
-        await self._read(window, watched, target, target.size, None)
+    async def _read_back(self, tail: Window, seconds: float | None) -> bool:
+        """Read backfills, the newest first; return whether none is left."""
+        until = None if seconds is None else monotonic() + seconds
+        while (window := await asyncio.to_thread(self.ledger.next_backfill)) is not None:
+            self.open = None
+            if until is not None and monotonic() >= until:
+                return False
+            if window.target is None:
+                raise ValueError("a backfill has a target")
+            part = newest_part(window.position.size, window.target.size)
+            if part is not None:
+                # Proven in the tree that was verified here, not in a head that may be of another.
+                tree = Target(tail.verified.size, tail.verified.root())
+                position = await prove_position(self._client, self._log, part, tree)
+                window = await asyncio.to_thread(self.ledger.split_backfill, window, position)
+            self.open = window
+            await self._read_one(window, until)
+        return True
 
-    async def _read(
-        self,
-        window: Window,
-        watched: WatchedKeys,
-        target: Target,
-        end: int,
-        head: TreeHead | None,
-    ) -> None:
-        """Download up to ``end`` in stages; prove and promote each."""
-        reader = WindowReader(
-            self._database,
-            self._client,
-            self._log,
-            window,
-            watched,
-            self._issuers,
-            now=self._now,
-            progress=self._progress,
-        )
-        while True:
-            position = window.position.size
-            stop = min(end, position - position % STAGE_ENTRIES + STAGE_ENTRIES)
-            await reader.read_to(stop, target)
-            try:
-                await verify_position(self._client, window.position, target)
-            except VerificationError as error:
-                raise self._mismatch(window, target, head, reader, str(error)) from None
-            except SourceError:
-                if stop == end:
-                    raise
-                continue  # this log gives no proof for here; a later stage or the head will do
-            promoted = await asyncio.to_thread(self._promote, window, watched)
-            window.verified = window.position.copy()
-            reader.forget()
-            self._count(promoted)
-            if stop == end:
-                return
-
-    def _mismatch(
-        self,
-        window: Window,
-        target: Target,
-        head: TreeHead | None,
-        reader: WindowReader,
-        reason: str,
-    ) -> Contradiction:
-        lines, body = reader.served()
-        return Contradiction(
-            f"{self._log.description}: the entries served do not hash to the signed root: {reason}",
-            kind="root_mismatch",
-            tree_size=target.size,
-            head=None if head is None else head.raw,
-            computed_root=window.position.root(),
-            body=body,
-            detail=f"window of kind {window.kind} from {window.verified.size} to"
-            f" {window.position.size}, to fit the root {target.root.hex()}; Merkle roots of the"
-            f" pages served in this run:\n{lines}",
-        )
-
-    def _load(self) -> WatchedKeys:
-        with self._database.read() as session:
-            if self._log.api is LogApi.STATIC:
-                self._issuers = IssuerBook.load(session)
-            return load_watched(session)
-
-    def _load_only(self, keys: frozenset[bytes]) -> WatchedKeys:
-        with self._database.read() as session:
-            return load_watched(session, only=keys)
-
-    def _is_busy(self, head: TreeHead) -> bool:
-        if self._log.api is not LogApi.STATIC:
-            return False
-        patience = timedelta(seconds=self._settings.partial_tile_seconds)
-        with self._database.read() as session:
-            return is_filling(session, self._log_id, head.tree_size, patience, self._now())
-
-    def _record_head(self, head: TreeHead) -> Contradiction | None:
-        with self._database.write() as session:
-            return record_head(session, self._log, head, self._now())
-
-    def _plan(self, watched: WatchedKeys) -> Plan:
-        now = self._now()
-        with self._database.write() as session:
-            self._total.matches += confirm_doubts(
-                session, self._log_id, self._log.api, watched, now
-            )
-            return plan_windows(session, self._log_id, frozenset(watched.spkis), now)
-
-    def _open_tail(self, watched: WatchedKeys, start: CompactRange) -> Window:
-        with self._database.write() as session:
-            return open_tail(session, self._log_id, frozenset(watched.spkis), start, self._now())
-
-    def _promote(self, window: Window, watched: WatchedKeys) -> Promoted:
-        now = self._now()
-        with self._database.write() as session:
-            promoted = promote(
-                session,
-                window,
-                self._log.api,
-                watched,
-                history_end=history_end(session, window),
-                now=now,
-            )
-            commit_verified(session, window, now)
-            clear_quarantine(session, self._log_id, now)
-        return promoted
-
-    def _note_success(self) -> None:
-        with self._database.write() as session:
-            clear_quarantine(session, self._log_id, self._now())
-
-    def _count(self, promoted: Promoted) -> None:
-        self._windows_promoted += 1
-        self._total.entries += promoted.entries
-        self._total.matches += promoted.matches
-        self._total.unconfirmed += promoted.unconfirmed
-        self._total.blamed += promoted.blamed
-        self._total.malformed += promoted.malformed
+    async def _read_one(self, window: Window, until: float | None) -> None:
+        known = await asyncio.to_thread(self.ledger.load_watched, window.keys)
+        if window.target is not None:
+            await self._reading.read(window, known, window.target, window.target.size, until=until)
 
     def _result(self, state: HarvestState, verified: int, head: int) -> HarvestResult:
-        total = self._total
+        total = self._reading.total
         return HarvestResult(
             entries=total.entries,
             matches=total.matches,
             unconfirmed=total.unconfirmed,
             blamed=total.blamed,
             malformed=total.malformed,
-            promoted=self._windows_promoted,
+            promoted=self._reading.promoted,
             verified_size=verified,
             head_size=head,
             state=state,

@@ -114,11 +114,12 @@ class WindowReader:
         self._noted = _Noted()
         self.matches = 0
 
-    async def read_to(self, end: int, target: Target) -> None:
+    async def read_to(self, end: int, target: Target, *, until: float | None = None) -> bool:
         """Download up to before entry ``end`` of the tree of ``target``.
 
-        Raises SourceError after committing what had come until then, Contradiction where the log
-        serves what cannot be its entries.
+        Returns False where ``until`` on the monotonic clock came first, between two chunks. Raises
+        SourceError after committing what had come until then, Contradiction where the log serves
+        what cannot be its entries.
         """
         begin = self._position.size
         started = committed = monotonic()
@@ -133,6 +134,8 @@ class WindowReader:
                     if self._is_due(committed):
                         await self._commit(target)
                         committed = monotonic()
+                        if until is not None and committed >= until and size < end:
+                            return False
         except UnreadableTile as unreadable:
             raise Contradiction(
                 f"{self._log.description}: {unreadable}",
@@ -145,6 +148,7 @@ class WindowReader:
             await self._commit(target)
             raise
         await self._commit(target)
+        return True
 
     def served(self) -> tuple[str, bytes | None]:
         """What was served in this run, as far as it was kept: roots by page, and the bytes."""

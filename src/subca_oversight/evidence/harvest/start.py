@@ -16,13 +16,14 @@ from subca_oversight.errors import SourceError, VerificationError
 from subca_oversight.evidence.harvest.contradiction import Contradiction
 from subca_oversight.evidence.harvest.heads import LogClient
 from subca_oversight.evidence.harvest.tile_proof import TileReader
+from subca_oversight.evidence.harvest.windows import Target
 from subca_oversight.evidence.merkle import (
     TILE_WIDTH,
     compact_range_from_audit_path,
     leaf_hash,
     verify_consistency,
 )
-from subca_oversight.model.log import Log, TreeHead
+from subca_oversight.model.log import Log
 from subca_oversight.settings import Start
 from subca_oversight.sources.log_entries import EntryPage, find_flaw, timestamp_of
 from subca_oversight.sources.rfc6962 import Rfc6962Log
@@ -32,29 +33,35 @@ MARGIN = timedelta(hours=1)
 """Beyond the maximum merge delay: clocks of a log's machines differ, and logs are late."""
 
 
-async def find_first(client: LogClient, log: Log, head: TreeHead, start: Start) -> int:
-    """Index of the entry of the tree of ``head`` at which ``start`` lets reading begin.
+async def find_first(
+    client: LogClient, log: Log, tree: Target, start: Start, head: bytes | None = None
+) -> int:
+    """Index of the entry of ``tree`` at which ``start`` lets reading begin.
 
-    An index or date beyond the head means the head. Raises Contradiction where an entry that
-    decides is not of the signed tree, SourceError where it cannot be had.
+    An index or date beyond the tree means its end. ``head`` is its signed head, as evidence. Raises
+    Contradiction where an entry that decides is not of the signed tree, SourceError where it cannot
+    be had.
     """
     if start == "all":
         return 0
     if isinstance(start, int):
-        return min(start, head.tree_size)
+        return min(start, tree.size)
     if isinstance(start, date):
-        return await _find_date(client, log, head, start)
-    return head.tree_size
+        return await _find_date(client, log, tree, start, head)
+    return tree.size
 
 
-async def _find_date(client: LogClient, log: Log, head: TreeHead, start: date) -> int:
+async def _find_date(
+    client: LogClient, log: Log, tree: Target, start: date, head: bytes | None
+) -> int:
     begin = datetime.combine(start, time(), UTC) - timedelta(seconds=log.mmd) - MARGIN
     limit_ms = int(begin.timestamp() * 1000)
     if isinstance(client, Rfc6962Log):
-        first = await _search(_Entries(client, limit_ms), head.tree_size)
-        await _verify_older(client, log, head, first, limit_ms)
+        first = await _search(_Entries(client, limit_ms), tree.size)
+        if first > 0:
+            await _verify_older(client, log, first - 1, tree, limit_ms, head)
         return first
-    return await _search(_Tiles(client, log, head, limit_ms), head.tree_size)
+    return await _search(_Tiles(client, log, tree, limit_ms, head), tree.size)
 
 
 async def _search(entries: _Entries | _Tiles, size: int) -> int:
@@ -84,12 +91,15 @@ class _Entries:
 class _Tiles:
     """Data tiles of a static log, each proven by the hash tiles; the last is kept."""
 
-    def __init__(self, client: StaticLog, log: Log, head: TreeHead, limit_ms: int) -> None:
+    def __init__(
+        self, client: StaticLog, log: Log, tree: Target, limit_ms: int, head: bytes | None
+    ) -> None:
         self._client = client
         self._log = log
-        self._head = head
+        self._tree = tree
         self._limit_ms = limit_ms
-        self._hashes = TileReader(client, head.tree_size)
+        self._head = head
+        self._hashes = TileReader(client, tree.size)
         self._page: EntryPage | None = None
 
     async def is_older(self, index: int) -> bool:
@@ -99,21 +109,21 @@ class _Tiles:
         return _is_older(page, index - page.first, self._limit_ms)
 
     async def _fetch(self, begin: int) -> EntryPage:
-        size = self._head.tree_size
+        size = self._tree.size
         [served] = await self._client.fetch_range(begin, min(begin + TILE_WIDTH, size))
         page = served.page
         position = await self._hashes.position(begin)
         position.extend([sha256(preimage).digest() for preimage in page.preimages])
         proof = await self._hashes.consistency(page.end)
         try:
-            verify_consistency(page.end, size, proof, position.root(), self._head.root_hash)
+            verify_consistency(page.end, size, proof, position.root(), self._tree.root)
         except VerificationError as error:
             raise Contradiction(
                 f"{self._log.description}: its tile at entry {begin} is not of the signed tree of"
                 f" {size}: {error}",
                 kind="wrong_proof",
                 tree_size=size,
-                head=self._head.raw,
+                head=self._head,
                 body=served.body,
                 url=served.url,
             ) from None
@@ -127,27 +137,25 @@ def _is_older(page: EntryPage, offset: int, limit_ms: int) -> bool:
 
 
 async def _verify_older(
-    client: Rfc6962Log, log: Log, head: TreeHead, first: int, limit_ms: int
+    client: Rfc6962Log, log: Log, index: int, tree: Target, limit_ms: int, head: bytes | None
 ) -> None:
-    """Raise Contradiction unless the entry before ``first`` is one of the tree, and that old."""
-    if first == 0:
-        return
-    proven = await client.fetch_leaf(first - 1, head.tree_size)
+    """Raise Contradiction unless the entry at ``index`` is one of the tree, and that old."""
+    proven = await client.fetch_leaf(index, tree.size)
     preimage = b"\0" + proven.leaf
     try:
         compact_range_from_audit_path(
-            leaf_hash(proven.leaf), first - 1, head.tree_size, proven.path, root=head.root_hash
+            leaf_hash(proven.leaf), index, tree.size, proven.path, root=tree.root
         )
     except VerificationError as error:
         raise Contradiction(
-            f"{log.description}: its proof for entry {first - 1} is wrong: {error}",
+            f"{log.description}: its proof for entry {index} is wrong: {error}",
             kind="wrong_proof",
-            tree_size=head.tree_size,
-            head=head.raw,
+            tree_size=tree.size,
+            head=head,
             body=proven.body,
         ) from None
     if find_flaw(preimage) is not None or timestamp_of(preimage) >= limit_ms:
         raise SourceError(
-            f"{log.description}: it served another entry {first - 1} than it signed for; where to"
+            f"{log.description}: it served another entry {index} than it signed for; where to"
             " begin cannot be told"
         )

@@ -46,6 +46,8 @@ class LogRow(SQLModel, table=True):
     first_seen: datetime
     last_seen: datetime
     """The latest time at which a list named it."""
+    begun_with: str | None = Field(default=None, max_length=32)
+    """The setting ``ct.start`` that was acted on last; another one may ask for what lies before."""
     head_size: int | None = Field(default=None, sa_type=BIG)
     head_timestamp_ms: int | None = Field(default=None, sa_type=BIG)
     last_success: datetime | None = None

@@ -258,6 +258,7 @@ def upgrade() -> None:
         sa.Column("polled_at", UTCDateTime(), nullable=True),
         sa.Column("first_seen", UTCDateTime(), nullable=False),
         sa.Column("last_seen", UTCDateTime(), nullable=False),
+        sa.Column("begun_with", AutoString(length=32), nullable=True),
         sa.Column("head_size", sa.BigInteger(), nullable=True),
         sa.Column("head_timestamp_ms", sa.BigInteger(), nullable=True),
         sa.Column("last_success", UTCDateTime(), nullable=True),
