@@ -3,13 +3,16 @@
 from subca_oversight.check.api import (
     AuditFacts,
     AuthorityFacts,
+    AuthorityRecord,
     Breach,
     CannotJudge,
     Check,
     CheckOutcome,
+    CrossCertificate,
     check,
     known,
 )
+from subca_oversight.check.disclosure import disclosure_deadline, is_capable_authority
 from subca_oversight.check.lint.keys import Weakness, find_weaknesses
 from subca_oversight.check.scope import (
     ISSUANCE_DATE_UNCERTAIN,
@@ -60,6 +63,7 @@ __all__ = [
     "AuditState",
     "AuditType",
     "AuthorityFacts",
+    "AuthorityRecord",
     "AuthoritySpan",
     "Breach",
     "CannotJudge",
@@ -67,6 +71,7 @@ __all__ = [
     "CertificateKind",
     "Check",
     "CheckOutcome",
+    "CrossCertificate",
     "EvidenceItem",
     "ExemptReason",
     "IssuanceEvidence",
@@ -92,9 +97,11 @@ __all__ = [
     "check",
     "dated",
     "differing_parts",
+    "disclosure_deadline",
     "find_weaknesses",
     "has_sct_list",
     "instant",
+    "is_capable_authority",
     "is_equal_but_for_issuer",
     "is_tls_authority",
     "is_tls_subscriber",

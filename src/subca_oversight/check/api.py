@@ -40,6 +40,31 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorityRecord:
+    """Where a CA certificate was met with, and who has named it."""
+
+    first_seen: datetime
+    """When it became known here."""
+    first_logged: datetime | None = None
+    """Earliest log entry that was read; None where it was only seen in chains or exports."""
+    is_configured: bool = False
+    is_disclosed: bool | None = None
+    """Whether the last CCADB export names it; None where no export was imported."""
+    is_issuer_disclosed: bool | None = None
+    """Whether that export names a certificate of the key that signed it; None where unknown."""
+    export_of: datetime | None = None
+    """When that export was last seen to be the current one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCertificate:
+    """A certificate of a subordinate's key that no watched key signed."""
+
+    certificate: CertificateFacts
+    record: AuthorityRecord
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityFacts:
     """A CA certificate of a subordinate, on a day."""
 
@@ -48,6 +73,9 @@ class AuthorityFacts:
     relation: Relation
     certificate: CertificateFacts
     as_of: datetime
+    record: AuthorityRecord | None = None
+    cross_certificates: tuple[CrossCertificate, ...] | None = None
+    """Of the same key, each at one of the key's configured certificates only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,7 @@ def _register_keys(
                 watched_since=now,
             )
             keys[key] = watched
+        watched.provenance = KeyProvenance.CONFIGURATION
         watched.spki = spkis.get(key, watched.spki)
         watched.unwatched_at = row.retired_at
         session.add(watched)
@@ -245,7 +246,11 @@ def _register_keys(
             session.add(watched)
     session.flush()
     for facts in one.certificates:
-        if session.get(AuthorityCertificateRow, facts.sha256) is None:
+        known = session.get(AuthorityCertificateRow, facts.sha256)
+        if known is not None:
+            known.provenance = KeyProvenance.CONFIGURATION
+            session.add(known)
+        else:
             session.add(
                 AuthorityCertificateRow(
                     sha256=facts.sha256,

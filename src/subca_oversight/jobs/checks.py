@@ -12,19 +12,19 @@ from sqlmodel import Session, col
 
 from subca_oversight.check.api import (
     AuditFacts,
-    AuthorityFacts,
     CheckOutcome,
     Subject,
 )
 from subca_oversight.check.registry import Registry
 from subca_oversight.check.runner import run_checks
-from subca_oversight.evidence.disclosure import find_overseen, load_audits
+from subca_oversight.evidence.disclosure import load_audits
 from subca_oversight.evidence.harvest import malformed_entries_naming
 from subca_oversight.evidence.known_logs import load_known_logs
 from subca_oversight.evidence.registration import load_authority_spans, load_subordinates
+from subca_oversight.evidence.seen_authorities import register_seen
 from subca_oversight.evidence.units import load_units
-from subca_oversight.evidence.x509 import parse_certificate
 from subca_oversight.findings.recorder import JudgedBreach, Judgment, Tally, record_judgments
+from subca_oversight.jobs.authorities import load_authorities
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
 from subca_oversight.jobs.coverage import store_coverage, store_unit_coverage
 from subca_oversight.model.certificate import UnitFacts
@@ -54,6 +54,8 @@ async def check_all(context: JobContext) -> JobOutcome:
 
 
 def _check_all(context: JobContext) -> JobOutcome:
+    with context.database.write() as session:
+        learned = register_seen(session, now=context.now())
     with context.database.read() as session:
         subordinates = load_subordinates(session, retired=True)
     if len(subordinates) == 0:
@@ -70,6 +72,8 @@ def _check_all(context: JobContext) -> JobOutcome:
         f"{looked} subjects looked at; findings: {tally.created} new, {tally.reopened} reopened,"
         f" {tally.closed} closed, {tally.could_not_run} judgments could not be made"
     )
+    if learned > 0:
+        detail += f"; {learned} CA certificates of watched keys learned from logs and chains"
     return done(detail)
 
 
@@ -178,18 +182,9 @@ def _judge_entries(context: JobContext, subordinate: Subordinate, tally: Tally) 
 def _check_authorities(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
     now = context.now()
     with context.database.read() as session:
-        rows = find_overseen(session, subordinate.anchor)
+        authorities = load_authorities(session, subordinate, as_of=now)
         audits = load_audits(session, subordinate, as_of=now)
-    subjects: list[Subject] = [
-        AuthorityFacts(
-            anchor=subordinate.anchor,
-            subordinate=subordinate.name,
-            relation=subordinate.relation,
-            certificate=parse_certificate(row.der, issuer_key_sha256=row.spki_sha256),
-            as_of=now,
-        )
-        for row in rows
-    ]
+    subjects: list[Subject] = [*authorities]
     subjects += [
         AuditFacts(
             anchor=subordinate.anchor,

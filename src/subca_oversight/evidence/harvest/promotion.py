@@ -210,9 +210,15 @@ def _add_confirmed(
             "unit_id": unit,
         }
     )
-    if verdict.issuer_certificate is not None:
-        row = _chain_row(verdict.issuer_certificate)
-        batch.chain[row[0]] = {"sha256": row[0], "spki_sha256": row[1], "der": row[2]}
+    for certificate in entry.chain:
+        _add_chain(batch, certificate)
+    if facts.is_ca:
+        _add_chain(batch, facts.der)
+
+
+def _add_chain(batch: Batch, certificate: bytes) -> None:
+    row = _chain_row(certificate)
+    batch.chain[row[0]] = {"sha256": row[0], "spki_sha256": row[1], "der": row[2]}
 
 
 def _hashed_unit(entry: LoggedEntry, verdict: Unconfirmed, *, is_history: bool) -> Unit | None:

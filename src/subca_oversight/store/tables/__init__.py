@@ -11,12 +11,14 @@ SQLModel.metadata.naming_convention = {
 }
 
 from subca_oversight.store.tables.certificates import (  # noqa: E402 - after the naming convention
+    AuthoritySightingRow,
     CertificateRow,
     ChainCertificateRow,
     CheckCoverageRow,
     CheckFailureRow,
     LintResultRow,
     LintRunRow,
+    OperatorCertificateRow,
     SightingRow,
     UnitRow,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "METADATA",
     "AlertEventRow",
     "AuthorityCertificateRow",
+    "AuthoritySightingRow",
     "CcadbSnapshotRow",
     "CertificateRow",
     "ChainCertificateRow",
@@ -86,6 +89,7 @@ __all__ = [
     "LogRow",
     "MalformedEntryRow",
     "ObservationRow",
+    "OperatorCertificateRow",
     "PendingEntryRow",
     "ReportRow",
     "SightingRow",

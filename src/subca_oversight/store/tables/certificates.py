@@ -71,6 +71,35 @@ class ChainCertificateRow(SQLModel, table=True):
     sha256: str = Field(primary_key=True, max_length=64)
     spki_sha256: str | None = Field(default=None, index=True, max_length=64)
     der: bytes = Field(sa_type=BYTES)
+    considered_with: str | None = Field(default=None, index=True, max_length=64)
+    """Digest of the keys and CA certificates to which it was compared; None until then."""
+
+
+class AuthoritySightingRow(SQLModel, table=True):
+    """A CA certificate about a watched key, signed by a key that is not watched, in a log."""
+
+    __tablename__ = "authority_sighting"
+
+    log_id: str = Field(primary_key=True, max_length=64)
+    index: int = Field(primary_key=True, sa_type=BIG)
+    timestamp_ms: int = Field(sa_type=BIG)
+    certificate_sha256: str = Field(index=True, max_length=64)
+    added_at: datetime
+
+
+class OperatorCertificateRow(SQLModel, table=True):
+    """A certificate that the operator gave in a file: issued, but not therefore logged."""
+
+    __tablename__ = "operator_certificate"
+
+    certificate_sha256: str = Field(
+        primary_key=True, max_length=64, foreign_key="certificate.sha256"
+    )
+    unit_id: str = Field(index=True, max_length=64)
+    anchor: str = Field(foreign_key="subordinate.anchor", index=True)
+    file: str = Field(sa_type=SafeText)
+    """Name of the file as given, and of the member where it was an archive."""
+    added_at: datetime
 
 
 class LintRunRow(SQLModel, table=True):

@@ -51,3 +51,5 @@ class AuthorityCertificateRow(SQLModel, table=True):
     der: bytes = Field(sa_type=BYTES)
     provenance: KeyProvenance = Field(sa_type=enum_type(KeyProvenance))
     first_seen: datetime
+    issuer_key_sha256: str | None = Field(default=None, max_length=64)
+    """SPKI hash of the key that was seen to have signed it; None where none was at hand."""

@@ -32,6 +32,22 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_alert_event_notice_id"), ["notice_id"], unique=False)
 
     op.create_table(
+        "authority_sighting",
+        sa.Column("log_id", AutoString(length=64), nullable=False),
+        sa.Column("index", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
+        sa.Column("certificate_sha256", AutoString(length=64), nullable=False),
+        sa.Column("added_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "index", name=op.f("pk_authority_sighting")),
+    )
+    with op.batch_alter_table("authority_sighting", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_authority_sighting_certificate_sha256"),
+            ["certificate_sha256"],
+            unique=False,
+        )
+
+    op.create_table(
         "ccadb_snapshot",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", AutoString(length=16), nullable=False),
@@ -52,9 +68,13 @@ def upgrade() -> None:
         sa.Column("sha256", AutoString(length=64), nullable=False),
         sa.Column("spki_sha256", AutoString(length=64), nullable=True),
         sa.Column("der", sa.LargeBinary(), nullable=False),
+        sa.Column("considered_with", AutoString(length=64), nullable=True),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_chain_certificate")),
     )
     with op.batch_alter_table("chain_certificate", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_chain_certificate_considered_with"), ["considered_with"], unique=False
+        )
         batch_op.create_index(
             batch_op.f("ix_chain_certificate_spki_sha256"), ["spki_sha256"], unique=False
         )
@@ -258,6 +278,7 @@ def upgrade() -> None:
         sa.Column("polled_at", UTCDateTime(), nullable=True),
         sa.Column("first_seen", UTCDateTime(), nullable=False),
         sa.Column("last_seen", UTCDateTime(), nullable=False),
+        sa.Column("serves_tiles", sa.Boolean(), nullable=True),
         sa.Column("begun_with", AutoString(length=32), nullable=True),
         sa.Column("head_size", sa.BigInteger(), nullable=True),
         sa.Column("head_timestamp_ms", sa.BigInteger(), nullable=True),
@@ -425,6 +446,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("first_seen", UTCDateTime(), nullable=False),
+        sa.Column("issuer_key_sha256", AutoString(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["anchor"],
             ["subordinate.anchor"],
@@ -576,6 +598,8 @@ def upgrade() -> None:
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("tree_size", sa.BigInteger(), nullable=True),
         sa.Column("head", sa.LargeBinary(), nullable=True),
+        sa.Column("other_head", sa.LargeBinary(), nullable=True),
+        sa.Column("proof", sa.LargeBinary(), nullable=True),
         sa.Column("computed_root", sa.LargeBinary(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("detail", SafeText(), nullable=False),
@@ -685,6 +709,33 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("watched_key", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_watched_key_anchor"), ["anchor"], unique=False)
+
+    op.create_table(
+        "operator_certificate",
+        sa.Column("certificate_sha256", AutoString(length=64), nullable=False),
+        sa.Column("unit_id", AutoString(length=64), nullable=False),
+        sa.Column("anchor", AutoString(), nullable=False),
+        sa.Column("file", SafeText(), nullable=False),
+        sa.Column("added_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["anchor"],
+            ["subordinate.anchor"],
+            name=op.f("fk_operator_certificate_anchor_subordinate"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["certificate_sha256"],
+            ["certificate.sha256"],
+            name=op.f("fk_operator_certificate_certificate_sha256_certificate"),
+        ),
+        sa.PrimaryKeyConstraint("certificate_sha256", name=op.f("pk_operator_certificate")),
+    )
+    with op.batch_alter_table("operator_certificate", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_operator_certificate_anchor"), ["anchor"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_operator_certificate_unit_id"), ["unit_id"], unique=False
+        )
 
     op.create_table(
         "pending_entry",
