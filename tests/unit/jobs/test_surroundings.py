@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,14 +177,16 @@ def test_work_in_a_thread_is_told_to_stop_when_the_run_is_interrupted(settings: 
     seen: list[bool] = []
 
     async def work(context: JobContext) -> JobOutcome:
+        loop = asyncio.get_running_loop()
+
         def until_told() -> None:
+            loop.call_soon_threadsafe(started.set)
             for _ in range(500):
                 if context.should_stop():
                     break
-                asyncio.run(asyncio.sleep(0.01))
+                time.sleep(0.01)
             seen.append(context.should_stop())
 
-        started.set()
         await asyncio.to_thread(until_told)
         return done("")
 
