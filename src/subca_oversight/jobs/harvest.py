@@ -9,15 +9,17 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from subca_oversight.errors import LogMisbehaved, SourceError
-from subca_oversight.evidence.harvest.harvest import HarvestResult, harvest_log
+from subca_oversight.evidence.harvest.harvest import HarvestResult
 from subca_oversight.evidence.harvest.polling import Poll, has_monitored, logs_to_read, note_poll
 from subca_oversight.jobs.context import JobContext, JobOutcome, JobState, done, skipped
 from subca_oversight.jobs.log_lists import load_log_lists
+from subca_oversight.jobs.log_reading import Awaited, read_log
 from subca_oversight.jobs.sources import record_failure, record_success, source_of
 from subca_oversight.model.progress import Progress
 from subca_oversight.store.tables import WatchedKeyRow
 
 LOGS_AT_ONCE = 8
+_SHORTEST_BACKFILL_SECONDS = 5.0
 
 
 async def harvest(context: JobContext) -> JobOutcome:
@@ -37,24 +39,25 @@ async def harvest(context: JobContext) -> JobOutcome:
                 JobState.FAILED, "no log to read", loaded.problems, SourceError.exit_code
             )
     places = asyncio.Semaphore(LOGS_AT_ONCE)
-    answers = await asyncio.gather(*(_harvest_one(context, poll, places) for poll in polls))
+    share = _backfill_share(context.settings.ct.backfill_seconds, len(polls))
+    answers = await asyncio.gather(*(_harvest_one(context, poll, places, share) for poll in polls))
     return _outcome(polls, answers)
 
 
+def _backfill_share(seconds: float, logs: int) -> float:
+    """Seconds for which each of the logs is read back, so that heads are polled again in time."""
+    return max(_SHORTEST_BACKFILL_SECONDS, seconds * LOGS_AT_ONCE / max(logs, LOGS_AT_ONCE))
+
+
 async def _harvest_one(
-    context: JobContext, poll: Poll, places: asyncio.Semaphore
+    context: JobContext, poll: Poll, places: asyncio.Semaphore, backfill_seconds: float
 ) -> HarvestResult | SourceError:
     log = poll.log
     async with places:
         context.progress.begin(log.description, None)
         try:
-            answer: HarvestResult | SourceError = await harvest_log(
-                context.database,
-                context.client,
-                log,
-                settings=context.settings.ct,
-                now=context.now,
-                progress=_Forward(context.progress),
+            answer: HarvestResult | SourceError = await read_log(
+                context, log, _Forward(context.progress), backfill_seconds=backfill_seconds
             )
         except SourceError as error:
             answer = error
@@ -96,6 +99,8 @@ def _record(context: JobContext, poll: Poll, answer: HarvestResult | SourceError
 
 def _is_excused(poll: Poll, answer: HarvestResult | SourceError) -> bool:
     """Whether silence was to be expected; a log that contradicts itself never is."""
+    if isinstance(answer, Awaited):
+        return True
     return (
         not poll.is_owed
         and isinstance(answer, SourceError)
@@ -127,6 +132,9 @@ def _outcome(polls: Sequence[Poll], answers: Sequence[HarvestResult | SourceErro
         f"{len(polls)} logs, {entries:,} entries verified, {matches:,} sightings,"
         f" {unconfirmed:,} matches unconfirmed"
     )
+    awaited = sum(isinstance(answer, Awaited) for answer in answers)
+    if awaited > 0:
+        detail += f", {awaited} logs whose newest entries are not served yet"
     return done(detail, tuple(problems), SourceError.exit_code if len(problems) > 0 else 0)
 
 

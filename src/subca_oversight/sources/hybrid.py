@@ -25,6 +25,8 @@ from subca_oversight.sources.static_ct import TILE_WIDTH, StaticLog
 
 _MOST_FAILURES = 3
 """Tiles in a row that could not be used, after which no more are asked for in this reading."""
+_ATTEMPTS = 4
+"""Times that a tile is asked for where the log only wants to be asked more slowly."""
 _PROBED_ENTRIES = 8
 _NO_ANSWER = frozenset({429, 503})
 _LENGTH = 3
@@ -46,7 +48,7 @@ class HybridLog(Rfc6962Log):
     ) -> None:
         """``issuers`` are certificates by SHA-256, as served before; more are added to them."""
         super().__init__(client, log, page_entries=page_entries, pages=pages)
-        self._tiles = StaticLog(client, log)
+        self._tiles = StaticLog(_Once(client), log)
         self._issuers = {} if issuers is None else issuers
         self._failures = 0
 
@@ -60,17 +62,21 @@ class HybridLog(Rfc6962Log):
     async def fetch_range(self, first: int, end: int) -> list[ServedPage]:
         """All entries from ``first`` up to before ``end``: from a full tile, or else in pages."""
         is_full_tile = end % TILE_WIDTH == 0 and 0 < end - first <= TILE_WIDTH
-        if is_full_tile and self._failures < _MOST_FAILURES:
+        for _ in range(_ATTEMPTS):
+            if not is_full_tile or self._failures >= _MOST_FAILURES:
+                break
             try:
                 served = await self._fetch_tile(first, end)
             except HeldBack:
                 raise
             except SourceError as error:
+                if error.status in _NO_ANSWER:
+                    continue
                 self._failures += 1
                 _log.info("tile_not_usable", log=self._log.description, reason=str(error))
-            else:
-                self._failures = 0
-                return [served]
+                break
+            self._failures = 0
+            return [served]
         return await super().fetch_range(first, end)
 
     async def _fetch_tile(self, first: int, end: int) -> ServedPage:

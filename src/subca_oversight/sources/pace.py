@@ -18,7 +18,7 @@ SLOWEST = 1 / 50
 UNHINDERED = 100.0
 """Requests a second from which on a limit is none any more."""
 TRIP = 5
-"""Failures in a row that open the breaker."""
+"""Failures, each good answer making up for one, that open the breaker."""
 FIRST_REST = 60.0
 LONGEST_REST = 600.0
 """Seconds for which an open breaker keeps a log from being asked; doubled at each failed probe."""
@@ -67,8 +67,10 @@ class Pace:
         self.window = _AT_ONCE
         """Requests that may be under way, in whole numbers."""
         self.failures = 0
-        """In a row."""
+        """Those that no good answer has made up for, one for one: a log whose head is served and
+        whose entries are not would otherwise be well again each time that its head is asked for."""
         self._step = 0.0
+        self._is_failing = False
         self._next_start = -inf
         self._silent_until = -inf
         self._rests_until = -inf
@@ -105,8 +107,10 @@ class Pace:
 
     def answer(self) -> None:
         """A request was answered with "no such thing", which says nothing of the rate."""
-        self.failures = 0
-        self._rests = 0
+        self._is_failing = False
+        self.failures = max(0, self.failures - 1)
+        if self.failures == 0:
+            self._rests = 0
 
     def fail(self, ticket: int, now: float, *, silence: float) -> None:
         """A request was refused, or failed; the log is left alone for ``silence`` seconds.
@@ -120,11 +124,12 @@ class Pace:
             self._slowed_at = self._ticket
             failed_at = self._seen(now) if self.rate is None else self.rate
             self.rate = max(SLOWEST, failed_at / 2)
-            if self.failures == 1:
+            if not self._is_failing:
                 # Of a row of failures, the first tells best what the log bore until then.
                 self._step = failed_at / _STEPS
             self._next_start = max(self._next_start, now + 1 / self.rate)
             self.window = max(1.0, self.window / 2)
+        self._is_failing = True
         if self.failures >= TRIP and ticket > self._tripped_at:
             self._tripped_at = self._ticket
             self._rests_until = now + min(LONGEST_REST, FIRST_REST * 2**self._rests)

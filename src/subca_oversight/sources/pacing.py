@@ -267,7 +267,7 @@ class PacedClient:
             if ledger.pace.rest(now) > 0 or wait > PATIENCE:
                 raise HeldBack(
                     f"{ledger.description}: not asked for another {wait:.0f} s, after"
-                    f" {ledger.pace.failures} failures in a row; the last: {ledger.reason}",
+                    f" {ledger.pace.failures} failures; the last: {ledger.reason}",
                     url=url,
                     retry_after=wait,
                 )

@@ -138,16 +138,28 @@ def test_enough_failures_in_a_row_open_the_breaker_and_longer_after_each_failed_
     assert rests == [FIRST_REST, 120, 240, 480, LONGEST_REST, LONGEST_REST]
 
 
-def test_a_good_probe_closes_the_breaker() -> None:
+def test_a_good_probe_closes_the_breaker_and_the_next_failure_opens_it_for_longer() -> None:
     pace = Pace()
     for _ in range(TRIP):
         pace.fail(pace.begin(0.0), 0.0, silence=0)
     pace.begin(FIRST_REST)
     pace.succeed()
-    assert pace.failures == 0
     assert pace.rest(FIRST_REST) == 0
     pace.fail(pace.begin(70.0), 70.0, silence=0)
-    assert pace.rest(70.0) == 0
+    assert pace.rest(70.0) == 2 * FIRST_REST
+
+
+def test_as_many_good_answers_as_failures_make_a_log_well() -> None:
+    pace = Pace()
+    for _ in range(TRIP):
+        pace.fail(pace.begin(0.0), 0.0, silence=0)
+    for _ in range(TRIP):
+        pace.succeed()
+    assert pace.failures == 0
+    for _ in range(TRIP):
+        assert pace.rest(70.0) == 0
+        pace.fail(pace.begin(70.0), 70.0, silence=0)
+    assert pace.rest(70.0) == FIRST_REST
 
 
 def test_late_failures_of_the_same_burst_do_not_prolong_the_rest() -> None:
@@ -158,7 +170,7 @@ def test_late_failures_of_the_same_burst_do_not_prolong_the_rest() -> None:
     assert pace.rest(1.0) == pytest.approx(FIRST_REST - 1.0 + (TRIP - 1) * 0.1)
 
 
-def test_an_answer_of_no_such_thing_ends_a_row_of_failures_and_changes_no_rate() -> None:
+def test_an_answer_of_no_such_thing_makes_up_for_a_failure_and_changes_no_rate() -> None:
     pace = Pace()
     pace.fail(pace.begin(0.0), 0.0, silence=0)
     rate = pace.rate

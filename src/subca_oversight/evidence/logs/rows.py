@@ -28,4 +28,6 @@ def log_of(row: LogRow) -> Log:
         interval=interval,
         final_tree_head=final,
         log_type=row.log_type,
+        # What a log in quarantine serves is taken the slow way, which is the one it promised.
+        serves_tiles=row.serves_tiles if row.quarantined_at is None else False,
     )

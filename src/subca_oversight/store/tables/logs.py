@@ -46,6 +46,8 @@ class LogRow(SQLModel, table=True):
     first_seen: datetime
     last_seen: datetime
     """The latest time at which a list named it."""
+    serves_tiles: bool | None = None
+    """Whether an RFC 6962 log was found to serve its full tiles too; None before it was probed."""
     begun_with: str | None = Field(default=None, max_length=32)
     """The setting ``ct.start`` that was acted on last; another one may ask for what lies before."""
     head_size: int | None = Field(default=None, sa_type=BIG)
@@ -228,11 +230,15 @@ class LogEvidenceRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=AUTO_ID)
     log_id: str = Field(foreign_key="log.log_id")
     kind: str = Field(max_length=32)
-    """``root_mismatch``, ``bad_signature``, ``fork``, ``shrunk``, ``unconfirmed`` …"""
+    """``split_view``, ``rollback``, ``corruption``, ``bad_signature``, ``unconfirmed`` …"""
     at: datetime
     tree_size: int | None = Field(default=None, sa_type=BIG)
     head: bytes | None = Field(default=None, sa_type=BYTES)
     """The signed head as served."""
+    other_head: bytes | None = Field(default=None, sa_type=BYTES)
+    """Another signed head, as served, that the first contradicts."""
+    proof: bytes | None = Field(default=None, sa_type=BYTES)
+    """JSON: positions and consistency proofs that tie ``body`` or the heads together."""
     computed_root: bytes | None = Field(default=None, sa_type=BYTES)
     body: bytes | None = Field(default=None, sa_type=BYTES)
     """Served bytes that show it, as far as they were kept."""
