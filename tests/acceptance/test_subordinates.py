@@ -154,6 +154,8 @@ def test_a_rolled_key_neither_loses_nor_doubles_a_finding(
 ) -> None:
     old, new = keys
     rolled, steady = install_fresh("rolled"), install_fresh("steady")
+    for installation in (rolled, steady):
+        installation.lint_with_one_worker()
 
     rolled.keep_subordinates(_entry("harbor", pems[old]))
     _run(rolled, 1, *EVERYTHING)
@@ -191,7 +193,7 @@ def test_a_rolled_key_neither_loses_nor_doubles_a_finding(
     _assert_told_once(steady, first)
 
 
-@pytest.mark.parametrize("how", ["left out", "dated"])
+@pytest.mark.parametrize("how", ["left out", pytest.param("dated", marks=pytest.mark.slow)])
 def test_a_subordinate_can_retire_and_return(
     install_fresh: Callable[[str], Installation],
     keys: tuple[str, str],
@@ -201,6 +203,8 @@ def test_a_subordinate_can_retire_and_return(
     one, other = keys
     stays, goes = _entry("stays", pems[other]), _entry("goes", pems[one])
     away, steady = install_fresh("away"), install_fresh("steady")
+    for installation in (away, steady):
+        installation.lint_with_one_worker()
 
     away.keep_subordinates(stays, goes)
     _run(away, 1, *EVERYTHING)
