@@ -56,7 +56,8 @@ def status(context: click.Context, *, as_json: bool) -> None:
             [
                 (
                     one.subordinate,
-                    one.issuer_key_sha256[:16],
+                    one.issuer_key_sha256[:16]
+                    + (" (proposed)" if one.provenance == "chain" else ""),
                     one.log,
                     "all" if one.unread_entries is None else f"{one.unread_entries:,}",
                 )

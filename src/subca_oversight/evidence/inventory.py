@@ -14,6 +14,7 @@ from subca_oversight.model.certificate import CertificateKind
 from subca_oversight.store.tables import (
     AuthorityCertificateRow,
     CertificateRow,
+    OperatorCertificateRow,
     SightingRow,
     UnconfirmedMatchRow,
     UnitRow,
@@ -50,15 +51,18 @@ class InventoryEntry:
     reason: str | None
     """Why it could not be confirmed."""
     sightings: tuple[SightingEntry, ...]
+    key_provenance: str = ""
+    """How the issuing key was learned: ``chain`` is only a proposal."""
+    operator_files: tuple[str, ...] = ()
+    """Files in which the operator gave certificates of the unit."""
 
 
 def find_inventory(session: Session, anchor: str, *, unconfirmed: bool) -> Iterator[InventoryEntry]:
     """Units of every key of a subordinate, by unit id, a batch in memory at a time."""
-    keys = list(
-        session.scalars(
-            select(WatchedKeyRow.spki_sha256).where(col(WatchedKeyRow.anchor) == anchor)  # type: ignore[call-overload]  # a column, to SQLAlchemy
-        )
-    )
+    keys = {
+        row.spki_sha256: row.provenance.value
+        for row in session.scalars(select(WatchedKeyRow).where(col(WatchedKeyRow.anchor) == anchor))
+    }
     paths: dict[str, list[str]] = {}
     for row in session.scalars(
         select(AuthorityCertificateRow)
@@ -80,11 +84,14 @@ def find_inventory(session: Session, anchor: str, *, unconfirmed: bool) -> Itera
         if len(rows) == 0:
             return
         last = rows[-1].unit_id
-        yield from _entries(session, rows, paths)
+        yield from _entries(session, rows, paths, keys)
 
 
 def _entries(
-    session: Session, rows: Sequence[UnitRow], paths: dict[str, list[str]]
+    session: Session,
+    rows: Sequence[UnitRow],
+    paths: dict[str, list[str]],
+    provenances: dict[str, str],
 ) -> Iterator[InventoryEntry]:
     ids = [row.unit_id for row in rows]
     certificates: dict[str, list[CertificateRow]] = {}
@@ -108,6 +115,11 @@ def _entries(
         entry = SightingEntry(match.log_id, match.index, instant_of(match.timestamp_ms))
         if entry not in sightings.setdefault(unit_id, []):
             sightings[unit_id].append(entry)
+    files: dict[str, set[str]] = {}
+    for given in session.scalars(
+        select(OperatorCertificateRow).where(col(OperatorCertificateRow.unit_id).in_(ids))
+    ):
+        files.setdefault(given.unit_id, set()).add(given.file)
     for row in rows:
         of_unit = certificates.get(row.unit_id, [])
         yield InventoryEntry(
@@ -125,6 +137,8 @@ def _entries(
             sightings=tuple(
                 sorted(sightings.get(row.unit_id, ()), key=lambda one: (one.log, one.index))
             ),
+            key_provenance=provenances.get(row.issuer_key_sha256, ""),
+            operator_files=tuple(sorted(files.get(row.unit_id, ()))),
         )
 
 

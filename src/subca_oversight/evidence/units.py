@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from subca_oversight.evidence.issuance import issuance_evidence
@@ -17,10 +17,16 @@ from subca_oversight.model.certificate import (
     AuthoritySpan,
     CertificateFacts,
     CertificateKind,
+    LogReading,
     Sighting,
     UnitFacts,
 )
-from subca_oversight.store.tables import CertificateRow, SightingRow, UnitRow
+from subca_oversight.store.tables import (
+    CertificateRow,
+    OperatorCertificateRow,
+    SightingRow,
+    UnitRow,
+)
 
 __all__ = ["instant_of", "load_units"]
 
@@ -30,8 +36,9 @@ def load_units(
     rows: Sequence[UnitRow],
     spans: Mapping[str, tuple[AuthoritySpan, ...]],
     logs: KnownLogs | None = None,
+    readings: Mapping[str, LogReading] | None = None,
 ) -> list[UnitFacts]:
-    """The facts of ``rows``, in their order; ``spans`` by issuer key SHA-256.
+    """The facts of ``rows``, in their order; ``spans`` and ``readings`` by issuer key SHA-256.
 
     With ``logs``, the SCTs of final certificates are verified.
     """
@@ -50,10 +57,29 @@ def load_units(
         .order_by(col(SightingRow.log_id), col(SightingRow.index))
     ):
         sightings.setdefault(sighting.unit_id, []).append(sighting)
-    return [
+    given = _given(session, ids)
+    units = [
         _unit(row, certificates.get(row.unit_id, []), sightings.get(row.unit_id, []), spans, logs)
         for row in rows
     ]
+    return [
+        dataclasses.replace(
+            unit,
+            first_given=given.get(unit.unit_id),
+            reading=(readings or {}).get(unit.issuer_key_sha256 or ""),
+        )
+        for unit in units
+    ]
+
+
+def _given(session: Session, ids: Sequence[str]) -> dict[str, datetime]:
+    """When the operator first gave a certificate of a unit."""
+    rows = session.execute(
+        select(col(OperatorCertificateRow.unit_id), func.min(col(OperatorCertificateRow.added_at)))
+        .where(col(OperatorCertificateRow.unit_id).in_(ids))
+        .group_by(col(OperatorCertificateRow.unit_id))
+    )
+    return {unit_id: at for unit_id, at in rows}  # noqa: C416 - rows are not tuples to mypy
 
 
 def _unit(

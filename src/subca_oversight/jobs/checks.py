@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -27,7 +27,8 @@ from subca_oversight.findings.recorder import JudgedBreach, Judgment, Tally, rec
 from subca_oversight.jobs.authorities import load_authorities
 from subca_oversight.jobs.context import JobContext, JobOutcome, done, skipped
 from subca_oversight.jobs.coverage import store_coverage, store_unit_coverage
-from subca_oversight.model.certificate import UnitFacts
+from subca_oversight.jobs.log_readings import load_log_readings, reopen_unlogged
+from subca_oversight.model.certificate import LogReading, UnitFacts
 from subca_oversight.model.finding import (
     EvidenceItem,
     Outcome,
@@ -56,6 +57,8 @@ async def check_all(context: JobContext) -> JobOutcome:
 def _check_all(context: JobContext) -> JobOutcome:
     with context.database.write() as session:
         learned = register_seen(session, now=context.now())
+        readings = load_log_readings(session)
+        reopen_unlogged(session, list(readings))
     with context.database.read() as session:
         subordinates = load_subordinates(session, retired=True)
     if len(subordinates) == 0:
@@ -63,7 +66,7 @@ def _check_all(context: JobContext) -> JobOutcome:
     tally = Tally()
     looked = 0
     for subordinate in subordinates:
-        looked += _check_units(context, subordinate, tally)
+        looked += _check_units(context, subordinate, readings, tally)
         looked += _judge_entries(context, subordinate, tally)
         if subordinate.retired is None:
             looked += _check_authorities(context, subordinate, tally)
@@ -77,7 +80,12 @@ def _check_all(context: JobContext) -> JobOutcome:
     return done(detail)
 
 
-def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) -> int:
+def _check_units(
+    context: JobContext,
+    subordinate: Subordinate,
+    readings: Mapping[str, LogReading],
+    tally: Tally,
+) -> int:
     registry = context.registry
     keys = [key.spki_sha256 for key in subordinate.keys]
     with context.database.read() as session:
@@ -90,7 +98,7 @@ def _check_units(context: JobContext, subordinate: Subordinate, tally: Tally) ->
     while not context.should_stop():
         with context.database.read() as session:
             rows = _stale_units(session, keys, registry.digest, after=last)
-            units = load_units(session, rows, spans, logs)
+            units = load_units(session, rows, spans, logs, readings)
         if len(units) == 0:
             break
         last = units[-1].unit_id

@@ -21,6 +21,8 @@ class KeyReading:
 
     subordinate: str
     issuer_key_sha256: str
+    provenance: str
+    """How the key was learned; what only a chain showed is proposed until someone names it."""
     log_id: str
     log: str
     read: tuple[Stretch, ...]
@@ -39,7 +41,7 @@ def load_readings(database: Database) -> list[KeyReading]:
     with database.read() as session:
         names = {row.anchor: row.name for row in session.scalars(select(SubordinateRow))}
         owners = {
-            row.spki_sha256: names.get(row.anchor, "")
+            row.spki_sha256: (names.get(row.anchor, ""), row.provenance.value)
             for row in session.scalars(select(WatchedKeyRow))
         }
         logs = {row.log_id: row.description for row in session.scalars(select(LogRow))}
@@ -47,10 +49,14 @@ def load_readings(database: Database) -> list[KeyReading]:
     return sorted(readings, key=lambda one: (one.subordinate, one.issuer_key_sha256, one.log_id))
 
 
-def _reading(one: KeyCoverage, owners: dict[str, str], logs: dict[str, str]) -> KeyReading:
+def _reading(
+    one: KeyCoverage, owners: dict[str, tuple[str, str]], logs: dict[str, str]
+) -> KeyReading:
+    subordinate, provenance = owners.get(one.spki_sha256, ("", ""))
     return KeyReading(
-        subordinate=owners.get(one.spki_sha256, ""),
+        subordinate=subordinate,
         issuer_key_sha256=one.spki_sha256,
+        provenance=provenance,
         log_id=one.log_id,
         log=logs.get(one.log_id, ""),
         read=one.ranges,

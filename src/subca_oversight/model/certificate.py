@@ -132,6 +132,16 @@ class AuthoritySpan:
 
 
 @dataclass(frozen=True, slots=True)
+class LogReading:
+    """The span of log time in which nothing under an issuing key can have been missed."""
+
+    since: datetime
+    """From here on every entry of every log that takes certificates was read for the key."""
+    until: datetime
+    """Timestamp of the oldest of those logs' newest heads."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitFacts:
     """A certificate unit: all precertificates and finals of one issuer key and serial.
 
@@ -147,6 +157,10 @@ class UnitFacts:
     sightings: tuple[Sighting, ...] = ()
     issuer_validity: tuple[AuthoritySpan, ...] = ()
     """Validity of every known CA certificate of the issuing key."""
+    first_given: datetime | None = None
+    """When the operator first gave a certificate of the unit in a file; None where it never did."""
+    reading: LogReading | None = None
+    """None where some log was not read for the issuing key, or nobody looked."""
 
     @property
     def certificates(self) -> tuple[CertificateFacts, ...]:
