@@ -7,6 +7,7 @@ import click
 from subca_oversight.cli.lazy import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "evidence": ("subca_oversight.cli.ct_evidence:evidence", "Evidence against logs, as files."),
     "logs": ("subca_oversight.cli.ct_logs:logs", "Every log ever seen, and every change of it."),
 }
 

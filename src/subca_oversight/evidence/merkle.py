@@ -180,6 +180,30 @@ def verify_consistency(
     nodes = list(proof)
     if size1 & (size1 - 1) == 0:
         nodes.insert(0, root1)  # a complete old tree is itself the first node, hence left out
+    old, new = _fold_consistency(size1, size2, nodes)
+    if old != root1 or new != root2:
+        raise VerificationError(f"the trees of {size1} and {size2} leaves are not consistent")
+
+
+def old_root_of(size1: int, size2: int, proof: Sequence[bytes], root2: bytes) -> bytes:
+    """The root of ``size1`` leaves that the tree of ``size2`` contains, as its proof states.
+
+    Raises VerificationError unless the proof leads to ``root2``, and where ``size1`` is a power of
+    two, for then the proof leaves the old root out.
+    """
+    if size1 == size2 and len(proof) == 0:
+        return root2
+    if not 0 < size1 < size2 or size1 & (size1 - 1) == 0:
+        raise VerificationError(f"no proof from {size1} to {size2} states the old root")
+    _verify_lengths((root2, *proof))
+    old, new = _fold_consistency(size1, size2, proof)
+    if new != root2:
+        raise VerificationError(f"the proof does not lead to the root of {size2} leaves")
+    return old
+
+
+def _fold_consistency(size1: int, size2: int, nodes: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The old and the new root to which a proof leads that starts with its first node."""
     if len(nodes) == 0:
         raise VerificationError("the consistency proof is empty")
     position, last = size1 - 1, size2 - 1
@@ -192,8 +216,7 @@ def verify_consistency(
             old, new = node_hash(sibling, old), node_hash(sibling, new)
         else:
             new = node_hash(new, sibling)
-    if old != root1 or new != root2:
-        raise VerificationError(f"the trees of {size1} and {size2} leaves are not consistent")
+    return old, new
 
 
 def compact_range_from_audit_path(

@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 
 from subca_oversight.errors import LogMisbehaved
 from subca_oversight.store.database import upsert_ignoring
-from subca_oversight.store.tables import AlertEventRow, LogEvidenceRow, LogRow
+from subca_oversight.store.tables import AlertEventRow, LogEvidenceRow, LogRow, TreeHeadRow
 
 MAX_BODY = 1024 * 1024
 """Octets of served bytes kept with one piece of evidence."""
@@ -35,15 +35,22 @@ class Contradiction(LogMisbehaved):
         head: bytes | None = None,
         computed_root: bytes | None = None,
         body: bytes | None = None,
+        other_head: bytes | None = None,
+        other: tuple[int, bytes] | None = None,
+        proof: bytes | None = None,
         detail: str = "",
         url: str | None = None,
     ) -> None:
+        """``other`` is size and root of another head, where its bytes are not at hand here."""
         super().__init__(message, url=url)
         self.kind = kind
         self.tree_size = tree_size
         self.head = head
         self.computed_root = computed_root
         self.body = None if body is None else body[:MAX_BODY]
+        self.other_head = other_head
+        self.other = other
+        self.proof = proof
         self.detail = message if len(detail) == 0 else f"{message}\n{detail}"
 
 
@@ -75,6 +82,8 @@ def record_contradiction(
                 at=now,
                 tree_size=contradiction.tree_size,
                 head=contradiction.head,
+                other_head=_other_head(session, log_id, contradiction),
+                proof=contradiction.proof,
                 computed_root=contradiction.computed_root,
                 body=contradiction.body,
                 detail=contradiction.detail,
@@ -114,7 +123,15 @@ def record_blame(
     )
 
 
-def enqueue_alert(session: Session, *, kind: str, identity: str, text: str, now: datetime) -> None:
+def enqueue_alert(
+    session: Session,
+    *,
+    kind: str,
+    identity: str,
+    text: str,
+    now: datetime,
+    severity: str = "violation",
+) -> None:
     """Write an alert event about a log; the same ``identity`` is never written twice."""
     row = {
         "key": sha256(f"{kind} {identity}".encode()).hexdigest(),
@@ -122,7 +139,7 @@ def enqueue_alert(session: Session, *, kind: str, identity: str, text: str, now:
         "anchor": None,
         "check_id": "",
         "fingerprint": None,
-        "severity": "violation",
+        "severity": severity,
         "text": text,
         "at": now,
         "notice_id": None,
@@ -140,6 +157,21 @@ def clear_quarantine(session: Session, log_id: str, now: datetime) -> None:
     session.add(log)
 
 
+def _other_head(session: Session, log_id: str, contradiction: Contradiction) -> bytes | None:
+    if contradiction.other is None:
+        return contradiction.other_head
+    size, root = contradiction.other
+    return session.scalars(
+        select(col(TreeHeadRow.raw))
+        .where(
+            col(TreeHeadRow.log_id) == log_id,
+            col(TreeHeadRow.tree_size) == size,
+            col(TreeHeadRow.root_hash) == root,
+        )
+        .order_by(col(TreeHeadRow.id))
+    ).first()
+
+
 def _is_kept(session: Session, log_id: str, contradiction: Contradiction) -> bool:
     rows = session.scalars(
         select(LogEvidenceRow).where(
@@ -151,6 +183,7 @@ def _is_kept(session: Session, log_id: str, contradiction: Contradiction) -> boo
     return any(
         row.head == contradiction.head
         and row.computed_root == contradiction.computed_root
+        and row.proof == contradiction.proof
         and row.body == contradiction.body
         for row in rows
     )

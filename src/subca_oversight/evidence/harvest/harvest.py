@@ -140,7 +140,7 @@ class _Harvest:
         if state is not HarvestState.STALE:
             if plan.begun_with != str(self._settings.start):
                 await self._begin_earlier(watched, tail)
-            if not await self._read_back(tail, backfill_seconds):
+            if not await self._read_back(tail, head, backfill_seconds):
                 state = HarvestState.GOING_BACK
             await asyncio.to_thread(self.ledger.note_success)
         return self._result(state, tail.verified.size, head.tree_size)
@@ -188,7 +188,7 @@ class _Harvest:
             await self._reading.read(tail, watched, target, end, head=head)
         return HarvestState.CURRENT if end == head.tree_size else HarvestState.WAITING
 
-    async def _read_back(self, tail: Window, seconds: float | None) -> bool:
+    async def _read_back(self, tail: Window, head: TreeHead, seconds: float | None) -> bool:
         """Read backfills, the newest first; return whether none is left."""
         until = None if seconds is None else monotonic() + seconds
         while (window := await asyncio.to_thread(self.ledger.next_backfill)) is not None:
@@ -204,13 +204,15 @@ class _Harvest:
                 position = await prove_position(self._client, self._log, part, tree)
                 window = await asyncio.to_thread(self.ledger.split_backfill, window, position)
             self.open = window
-            await self._read_one(window, until)
+            await self._read_one(window, head, until)
         return True
 
-    async def _read_one(self, window: Window, until: float | None) -> None:
+    async def _read_one(self, window: Window, head: TreeHead, until: float | None) -> None:
         known = await asyncio.to_thread(self.ledger.load_watched, window.keys)
         if window.target is not None:
-            await self._reading.read(window, known, window.target, window.target.size, until=until)
+            await self._reading.read(
+                window, known, window.target, window.target.size, head=head, until=until
+            )
 
     def _result(self, state: HarvestState, verified: int, head: int) -> HarvestResult:
         total = self._reading.total

@@ -14,7 +14,9 @@ from sqlmodel import Session, col
 
 from subca_oversight.errors import SourceError, VerificationError
 from subca_oversight.evidence.harvest.contradiction import Contradiction, record_contradiction
+from subca_oversight.evidence.harvest.freshness import note_freshness
 from subca_oversight.evidence.harvest.tile_proof import TileReader
+from subca_oversight.evidence.log_proof import SplitProof
 from subca_oversight.evidence.merkle import CompactRange, verify_consistency
 from subca_oversight.evidence.signatures import (
     parse_tree_head,
@@ -79,6 +81,7 @@ def record_head(session: Session, log: Log, head: TreeHead, now: datetime) -> Co
             }
         ],
     )
+    note_freshness(session, log, head, now)
     row = session.get_one(LogRow, log_id)
     if row.head_size is None or head.tree_size >= row.head_size:
         row.head_size = head.tree_size
@@ -87,7 +90,7 @@ def record_head(session: Session, log: Log, head: TreeHead, now: datetime) -> Co
         session.flush()
     if contradiction is None:
         return None
-    if contradiction.kind != "shrunk" and _is_known(session, log_id, contradiction):
+    if contradiction.kind != "rollback" and _is_known(session, log_id, contradiction):
         return None
     record_contradiction(session, log_id, contradiction, now)
     return contradiction
@@ -100,6 +103,7 @@ async def verify_smaller_head(
 
     Raises SourceError where the log does not let that be proven.
     """
+    proof: tuple[bytes, ...] = ()
     try:
         if head.tree_size == 0:
             CompactRange().verify_root(head.root_hash)
@@ -116,10 +120,12 @@ async def verify_smaller_head(
         raise Contradiction(
             f"{log.description}: its head of size {head.tree_size} is not of the tree that was"
             f" verified up to {verified.size}: {error}",
-            kind="fork",
+            kind="split_view",
             tree_size=head.tree_size,
             head=head.raw,
             computed_root=verified.root(),
+            other=(verified.size, verified.root()),
+            proof=SplitProof(head.tree_size, verified.size, proof).encode(),
         ) from None
 
 
@@ -134,11 +140,11 @@ def _find_contradiction(session: Session, log: Log, head: TreeHead) -> Contradic
     if other is not None:
         return Contradiction(
             f"{log.description}: it signed two roots of size {head.tree_size}",
-            kind="fork",
+            kind="split_view",
             tree_size=head.tree_size,
             head=head.raw,
             computed_root=other.root_hash,
-            body=other.raw,
+            other_head=other.raw,
         )
     larger = session.scalars(
         seen.where(
@@ -150,11 +156,11 @@ def _find_contradiction(session: Session, log: Log, head: TreeHead) -> Contradic
         return Contradiction(
             f"{log.description}: its tree shrank from {larger.tree_size} to {head.tree_size}"
             " entries",
-            kind="shrunk",
+            kind="rollback",
             tree_size=head.tree_size,
             head=head.raw,
             computed_root=larger.root_hash,
-            body=larger.raw,
+            other_head=larger.raw,
         )
     final = log.final_tree_head
     if final is not None and (

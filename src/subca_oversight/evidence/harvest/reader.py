@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
@@ -20,7 +19,7 @@ from typing import Any, Protocol
 from subca_oversight.errors import SourceError, VerificationError
 from subca_oversight.evidence.chain import MAX_LINKS
 from subca_oversight.evidence.der import Malformed
-from subca_oversight.evidence.harvest.contradiction import MAX_BODY, Contradiction, record_blame
+from subca_oversight.evidence.harvest.contradiction import Contradiction, record_blame
 from subca_oversight.evidence.harvest.decoding import fingerprints_named
 from subca_oversight.evidence.harvest.heads import LogClient
 from subca_oversight.evidence.harvest.issuers import IssuerBook
@@ -32,7 +31,7 @@ from subca_oversight.evidence.harvest.watch import (
 )
 from subca_oversight.evidence.harvest.windows import Target, Window, commit_position
 from subca_oversight.evidence.issuer_signature import Uncheckable, verify_signature
-from subca_oversight.evidence.merkle import CompactRange, root_of
+from subca_oversight.evidence.merkle import CompactRange
 from subca_oversight.evidence.structure import slice_certificate
 from subca_oversight.model.log import Log, LogApi
 from subca_oversight.sources.log_entries import (
@@ -52,7 +51,7 @@ CHUNK_BYTES = 32 * 1024 * 1024
 _AHEAD = {LogApi.RFC6962: 2, LogApi.STATIC: 4}
 """Requests under way at once: pages are megabytes, and many logs limit each client's rate."""
 _MAX_NOTED = 4096
-"""Pages named in the evidence of one window."""
+"""Positions kept since the last proof, for finding the entry that is wrong."""
 _MAX_UNDECIDED = 256
 """Final certificates of unknown issuers kept in one run; more of them mean that the log is ill."""
 
@@ -63,25 +62,6 @@ class ProgressSink(Protocol):
     def advance(self, stage: str, log: str, done: int, total: int, rate: float) -> None:
         """``done`` of ``total`` entries, at ``rate`` entries a second."""
         ...
-
-
-@dataclass(slots=True)
-class _Noted:
-    """What was served since the last verified position: the evidence, should it be wrong."""
-
-    lines: list[str] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    octets: int = 0
-
-    def add(self, served: ServedPage, hashes: list[bytes]) -> None:
-        page = served.page
-        if len(self.lines) < _MAX_NOTED:
-            self.lines.append(f"{page.first}-{page.end - 1} root {root_of(hashes).hex()}")
-        self.octets += len(served.body)
-        if self.octets <= MAX_BODY:
-            self.bodies.append(served.body)
-        else:
-            self.bodies.clear()
 
 
 class WindowReader:
@@ -111,7 +91,7 @@ class WindowReader:
         self._pending: list[dict[str, Any]] = []
         self._pending_octets = 0
         self._undecided = 0
-        self._noted = _Noted()
+        self._noted = [self._position.copy()]
         self.matches = 0
 
     async def read_to(self, end: int, target: Target, *, until: float | None = None) -> bool:
@@ -150,15 +130,13 @@ class WindowReader:
         await self._commit(target)
         return True
 
-    def served(self) -> tuple[str, bytes | None]:
-        """What was served in this run, as far as it was kept: roots by page, and the bytes."""
-        lines = "\n".join(self._noted.lines)
-        bodies = self._noted.bodies
-        return lines, b"".join(bodies) if len(bodies) > 0 else None
+    def positions(self) -> list[CompactRange]:
+        """Where this run began since the last proof, and after each page: ascending, not empty."""
+        return [*self._noted, self._position.copy()]
 
     def forget(self) -> None:
-        """Drop what was noted as served: it is verified."""
-        self._noted = _Noted()
+        """Begin to note anew: what was read is verified."""
+        self._noted = [self._position.copy()]
 
     async def _pages(self, first: int, end: int) -> AsyncGenerator[ServedPage, None]:
         """Pages in order, with some requests under way ahead of the one that is awaited."""
@@ -196,7 +174,9 @@ class WindowReader:
             self._keep(page, offset, None)
         hashes = [sha256(preimage).digest() for preimage in page.preimages]
         self._position.extend(hashes)
-        self._noted.add(served, hashes)
+        if len(self._noted) >= _MAX_NOTED:
+            del self._noted[1::2]
+        self._noted.append(self._position.copy())
 
     async def _learn(self, page: EntryPage, selection: Selection) -> None:
         """Find out the issuers' keys, and sort the entries again that hang on them."""

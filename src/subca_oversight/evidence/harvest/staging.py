@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from subca_oversight.errors import SourceError, VerificationError
-from subca_oversight.evidence.harvest.contradiction import Contradiction, clear_quarantine
+from subca_oversight.evidence.harvest.contradiction import clear_quarantine
+from subca_oversight.evidence.harvest.culprit import Mismatch, explain_mismatch
 from subca_oversight.evidence.harvest.heads import LogClient
 from subca_oversight.evidence.harvest.issuers import IssuerBook
 from subca_oversight.evidence.harvest.promotion import Promoted, promote
@@ -60,12 +61,13 @@ class StagedReading:
         target: Target,
         end: int,
         *,
-        head: TreeHead | None = None,
+        head: TreeHead,
         until: float | None = None,
     ) -> bool:
         """Read, prove and promote up to before entry ``end`` of the tree of ``target``.
 
-        Returns whether that was reached before ``until`` on the monotonic clock; what was
+        ``head`` is a signed one, which the entries are held against where they are wrong. Returns
+        whether that was reached before ``until`` on the monotonic clock; what was
         downloaded then is gone on with next time. Raises Contradiction and SourceError.
         """
         reader = WindowReader(
@@ -86,7 +88,8 @@ class StagedReading:
             try:
                 await verify_position(self._client, window.position, target)
             except VerificationError as error:
-                raise self._mismatch(window, target, head, reader, str(error)) from None
+                mismatch = Mismatch(head, window.verified, reader.positions(), str(error))
+                raise await explain_mismatch(self._client, self._log, mismatch) from None
             except SourceError:
                 if stop == end:
                     raise
@@ -97,27 +100,6 @@ class StagedReading:
             self._count(promoted)
             if stop == end:
                 return True
-
-    def _mismatch(
-        self,
-        window: Window,
-        target: Target,
-        head: TreeHead | None,
-        reader: WindowReader,
-        reason: str,
-    ) -> Contradiction:
-        lines, body = reader.served()
-        return Contradiction(
-            f"{self._log.description}: the entries served do not hash to the signed root: {reason}",
-            kind="root_mismatch",
-            tree_size=target.size,
-            head=None if head is None else head.raw,
-            computed_root=window.position.root(),
-            body=body,
-            detail=f"window of kind {window.kind} from {window.verified.size} to"
-            f" {window.position.size}, to fit the root {target.root.hex()}; Merkle roots of the"
-            f" pages served in this run:\n{lines}",
-        )
 
     def _promote(self, window: Window, watched: WatchedKeys) -> Promoted:
         now = self._now()
