@@ -66,7 +66,8 @@ def _find_link_objection(octets: bytes, parent: bytes) -> str | None:
         above = load_structure(parent)
     except Malformed as malformed:
         return str(malformed)
-    if certificate.issuer is None or certificate.subject is None or above.spki is None:
+    named = (certificate.issuer, certificate.validity, certificate.subject)
+    if above.spki is None or any(part is None for part in named):
         return "cannot be read"
     try:
         verify_issued(certificate, above.spki)

@@ -21,7 +21,7 @@ from hashlib import sha256
 
 from subca_oversight.errors import VerificationError
 from subca_oversight.evidence import extensions
-from subca_oversight.evidence.chain import find_chain_objection, load_structure
+from subca_oversight.evidence.chain import MAX_LINKS, find_chain_objection, load_structure
 from subca_oversight.evidence.der import Malformed
 from subca_oversight.evidence.issuer_signature import Uncheckable, verify_issued, verify_signature
 from subca_oversight.evidence.precertificate import (
@@ -53,6 +53,8 @@ class LoggedEntry:
     been asked for: one that is missing is one that the log names and does not serve."""
     fingerprints: tuple[bytes, ...] = ()
     """SHA-256 of the chain's certificates (static-ct-api); empty for RFC 6962."""
+    chain_flaw: str | None = None
+    """Why the log's chain cannot be read, as opposed to one that is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,7 @@ def _confirm_precertificate(entry: LoggedEntry, key: str, configured: bytes | No
     precertificate = slice_certificate(octets)
     if not any(extension.oid == POISON for extension in precertificate.extensions):
         raise _Contradiction("what the log serves as precertificate has no poison extension")
-    objection = find_chain_objection(entry.chain, entry.fingerprints)
-    if objection is not None:
-        raise _Contradiction(objection)
+    _verify_chain(entry)
     if len(entry.chain) == 0:
         _verify_hashed(entry, tbs_without(precertificate, {POISON}))
         if configured is None:
@@ -180,9 +180,7 @@ def _confirm_final(entry: LoggedEntry, watched: Mapping[str, bytes | None]) -> C
 def _confirm_final_of(
     entry: LoggedEntry, certificate: CertificateStructure, key: str
 ) -> Confirmation:
-    objection = find_chain_objection(entry.chain, entry.fingerprints)
-    if objection is not None:
-        raise _Contradiction(objection)
+    _verify_chain(entry)
     if len(entry.chain) == 0:
         return _without_chain(entry, key, entry.tbs_or_certificate)
     first = load_structure(entry.chain[0])
@@ -196,6 +194,8 @@ def _judge_unwatched(
     entry: LoggedEntry, certificate: CertificateStructure, first: CertificateStructure | None
 ) -> Confirmation:
     """A final certificate that no watched key can be shown to have signed."""
+    if entry.chain_flaw is not None:
+        raise _Contradiction(entry.chain_flaw)
     if first is None or first.spki is None:
         if len(entry.chain) > 0:
             raise _Contradiction("the first certificate of the chain cannot be read")
@@ -208,13 +208,26 @@ def _judge_unwatched(
     return Foreign(_key_of(first))
 
 
+def _verify_chain(entry: LoggedEntry) -> None:
+    """Raise _Contradiction unless the chain is readable, whole, and fits itself."""
+    if entry.chain_flaw is not None:
+        raise _Contradiction(entry.chain_flaw)
+    objection = find_chain_objection(entry.chain, entry.fingerprints)
+    if objection is not None:
+        raise _Contradiction(objection)
+    if 0 < len(entry.chain) < min(len(entry.fingerprints), MAX_LINKS):
+        raise _Contradiction(_not_served(entry.fingerprints[len(entry.chain)]))
+
+
+def _not_served(fingerprint: bytes) -> str:
+    return f"the log names the issuer certificate {fingerprint.hex()} and does not serve it"
+
+
 def _without_chain(entry: LoggedEntry, key: str, octets: bytes) -> Confirmation:
     """Signed by a configured key, and no chain served; RFC 6962 lets a log leave the root out."""
     if len(entry.fingerprints) == 0:
         return Confirmed(key, octets, None)
-    missing = entry.fingerprints[0].hex()
-    reason = f"the log names the issuer certificate {missing} and does not serve it"
-    return Unconfirmed(key, reason, blames_log=True)
+    return Unconfirmed(key, _not_served(entry.fingerprints[0]), blames_log=True)
 
 
 def _verify_hashed(entry: LoggedEntry, tbs: bytes) -> None:

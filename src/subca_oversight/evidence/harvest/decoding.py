@@ -39,9 +39,16 @@ def find_entry(
         hashed = certificate
     else:
         return None
-    precertificate, chain, fingerprints = _read_extra(
-        extra, api, find_chain, is_precertificate=key is not None
-    )
+    precertificate: bytes | None = None
+    chain: tuple[bytes, ...] = ()
+    fingerprints: tuple[bytes, ...] = ()
+    flaw: str | None = None
+    try:
+        precertificate, chain, fingerprints = _read_extra(
+            extra, api, find_chain, is_precertificate=key is not None
+        )
+    except ValueError as error:
+        flaw = f"what the log serves beside the hashed bytes cannot be read: {error}"
     return LoggedEntry(
         kind=CertificateKind.FINAL if key is None else CertificateKind.PRECERTIFICATE,
         timestamp_ms=timestamp_of(preimage),
@@ -50,6 +57,7 @@ def find_entry(
         precertificate=precertificate,
         chain=chain,
         fingerprints=fingerprints,
+        chain_flaw=flaw,
     )
 
 
@@ -64,11 +72,9 @@ def fingerprints_named(leaf: bytes, extra: bytes) -> tuple[bytes, ...]:
 def _read_extra(
     extra: bytes, api: LogApi, find_chain: ChainFinder, *, is_precertificate: bool
 ) -> tuple[bytes | None, tuple[bytes, ...], tuple[bytes, ...]]:
-    try:
-        if api is LogApi.RFC6962:
-            precertificate, chain = chain_of(extra, precertificate=is_precertificate)
-            return precertificate, chain, ()
-        precertificate, fingerprints = fingerprints_of(extra, precertificate=is_precertificate)
-    except ValueError:
-        return None, (), ()
+    """Raises ValueError."""
+    if api is LogApi.RFC6962:
+        precertificate, chain = chain_of(extra, precertificate=is_precertificate)
+        return precertificate, chain, ()
+    precertificate, fingerprints = fingerprints_of(extra, precertificate=is_precertificate)
     return precertificate, find_chain(fingerprints), fingerprints
