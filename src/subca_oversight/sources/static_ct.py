@@ -153,7 +153,8 @@ def parse_data_tile(  # noqa: C901 - one pass, tens of thousands of entries a se
     """Cut the entries ``first`` to ``end`` out of a tile that starts with ``first``.
 
     The page begins ``skip`` entries later. A tile may hold more entries than that, for a full tile
-    stands in for a partial one, but must hold whole ones. Raises ValueError.
+    stands in for a partial one, but must hold whole ones: what follows the last entry would else
+    hide that its chain was cut short. Raises ValueError.
     """
     preimages: list[bytes] = []
     issuer_keys: list[bytes | None] = []
@@ -202,7 +203,7 @@ def parse_data_tile(  # noqa: C901 - one pass, tens of thousands of entries a se
                     malformed.append((index - begin, flaw))
     except (struct.error, IndexError):
         raise ValueError(f"it ends within entry {index}") from None
-    if at != len(tile) and end - first == TILE_WIDTH:
+    if at != len(tile) and not _holds_entries(tile, at, TILE_WIDTH - (end - first)):
         raise ValueError(f"{len(tile) - at} octets follow the last entry")
     return EntryPage(
         first=begin,
@@ -212,6 +213,26 @@ def parse_data_tile(  # noqa: C901 - one pass, tens of thousands of entries a se
         malformed=malformed,
         unhashed=lambda offset: tile[rests[offset][0] : rests[offset][1]],
     )
+
+
+def _holds_entries(tile: bytes, at: int, most: int) -> bool:
+    """Whether the octets from ``at`` on are whole entries, ``most`` of them at most."""
+    for _ in range(most):
+        if at == len(tile):
+            break
+        entry_type = int.from_bytes(tile[at + 8 : at + 10])
+        if entry_type not in (X509_ENTRY, PRECERT_ENTRY) or at + 10 > len(tile):
+            return False
+        at += 10 + HASH_LENGTH * entry_type
+        at += _LENGTH + int.from_bytes(tile[at : at + _LENGTH])
+        at += 2 + int.from_bytes(tile[at : at + 2])
+        if entry_type == PRECERT_ENTRY:
+            at += _LENGTH + int.from_bytes(tile[at : at + _LENGTH])
+        chain = int.from_bytes(tile[at : at + 2])
+        at += 2 + chain
+        if at > len(tile) or chain % HASH_LENGTH != 0:
+            return False
+    return at == len(tile)
 
 
 def _find_flaw(first_octet: int, extensions: bytes, position: int) -> str | None:

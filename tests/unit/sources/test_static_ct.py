@@ -100,6 +100,13 @@ def test_a_full_tile_stands_in_for_a_partial_one() -> None:
     assert (page.first, page.end) == (90, 100)
 
 
+def test_the_last_chain_of_a_partial_tile_cannot_be_cut_off_by_its_length() -> None:
+    tile = tile_of(with_leaf_index([Leaf(timestamp=1, body=b"x", chain=(b"issuer",))] * 3))
+    assert tile[-34:-32] == b"\x00\x20"
+    with pytest.raises(ValueError, match="32 octets follow"):
+        parse_data_tile(tile[:-34] + b"\x00\x00" + tile[-32:], 0, 3)
+
+
 @pytest.mark.parametrize(
     ("extensions", "flaw"),
     [
