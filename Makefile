@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test test-slow lint format lock wheel clean
+.PHONY: run test test-slow test-peers lint format lock wheel clean
 
 run: $(VENV)/.installed  ## build and watch the demo world, print the findings, write the report
 	$(BIN)/subca-oversight demo
@@ -15,6 +15,9 @@ test: $(VENV)/.installed  ## everything but the slow tests; with PostgreSQL if S
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+test-peers: $(VENV)/.installed  ## a real log beside ours, built from the Go module proxy the first time
+	$(BIN)/python -m pytest -m slow tests/integration/test_sunlight.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
