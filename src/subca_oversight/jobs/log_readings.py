@@ -38,7 +38,9 @@ def load_log_readings(session: Session) -> dict[str, LogReading]:
             select(col(WindowRow.log_id), func.min(col(WindowRow.opened_at))).group_by(
                 col(WindowRow.log_id)
             )
-        ).tuples()
+        )
+        .tuples()
+        .all()
     )
     since: dict[str, datetime] = {}
     incomplete: set[str] = set()
