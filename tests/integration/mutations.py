@@ -19,6 +19,9 @@ from subca_oversight.http import Limits, Origin, Response
 from subca_oversight.model.log import LogApi
 from tests.integration.log_server import FaultyLog, Leaf, flip, sha256
 
+_P256 = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
+"""AlgorithmIdentifier of a key on that curve (RFC 5480 2.1.1)."""
+
 
 @dataclass
 class Memory:
@@ -68,6 +71,7 @@ class Effect(Enum):
     SPOILS = "the matches named stay unconfirmed, and nothing else changes"
     STOPS_OR_SPOILS = "a length in an unhashed part: the one or the other"
     STOPS_OR_NOTHING = "a foreign line of a checkpoint: it may make the note unreadable"
+    MAY_SPOIL = "the algorithm of a key above the issuer: wrong, or merely not to be checked"
     PROOF = "what is promoted is right, and it is all, or the log is refused"
     NOTHING = "nothing changes"
 
@@ -103,7 +107,7 @@ def judge(log: FaultyLog, matches: frozenset[int], body: bytes, mutation: Mutati
     target = mutation.target
     if log.api is LogApi.RFC6962:
         if target.startswith("/ct/v1/get-entries"):
-            return _judge_page(matches, body, mutation)
+            return _judge_page(log.leaves, matches, body, mutation)
         if target == "/ct/v1/get-sth":
             return Expected(Effect.STOPS)
         return Expected(Effect.PROOF)
@@ -124,7 +128,9 @@ def judge(log: FaultyLog, matches: frozenset[int], body: bytes, mutation: Mutati
     return Expected(Effect.PROOF)
 
 
-def _judge_page(matches: frozenset[int], body: bytes, mutation: Mutation) -> Expected:
+def _judge_page(
+    leaves: Sequence[Leaf], matches: frozenset[int], body: bytes, mutation: Mutation
+) -> Expected:
     first = int(mutation.target.partition("start=")[2].partition("&")[0])
     before, after = _decode(body), _decode(mutation.apply(body))
     assert before is not None
@@ -136,7 +142,18 @@ def _judge_page(matches: frozenset[int], body: bytes, mutation: Mutation) -> Exp
         if one != other
     }
     spoiled = matches & changed
+    for index in spoiled:
+        if _is_key_algorithm(leaves[index], before[index - first][1], after[index - first][1]):
+            return Expected(Effect.MAY_SPOIL, spoiled)
     return Expected(Effect.SPOILS if len(spoiled) > 0 else Effect.NOTHING, spoiled)
+
+
+def _is_key_algorithm(leaf: Leaf, before: bytes | None, after: bytes | None) -> bool:
+    """Whether the last certificate above the issuer has another key algorithm or curve now."""
+    if before is None or after is None or len(leaf.chain) == 1:
+        return False
+    begin = before.rindex(_P256)
+    return before[begin : begin + len(_P256)] != after[begin : begin + len(_P256)]
 
 
 def _decode(body: bytes) -> list[tuple[bytes, bytes | None]] | None:

@@ -256,6 +256,9 @@ class Trial:
                 assert error is None
             case Effect.STOPS_OR_SPOILS:
                 assert stopped or found == spoiled
+            case Effect.MAY_SPOIL:
+                assert error is None
+                assert found in (clean, spoiled)
             case Effect.STOPS_OR_NOTHING:
                 assert stopped or found == clean
             case Effect.NOTHING:
