@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import select
@@ -23,7 +24,8 @@ from subca_oversight.evidence.harvest import HarvestResult, HarvestState, sync_l
 from subca_oversight.evidence.harvest.lag import LAG_PATIENCE
 from subca_oversight.evidence.logs.rows import log_of
 from subca_oversight.http import Client, Limits
-from subca_oversight.jobs.context import JobContext
+from subca_oversight.jobs.context import JobContext, JobOutcome, JobState
+from subca_oversight.jobs.harvest import harvest
 from subca_oversight.jobs.log_reading import LAG_WAITS, Awaited, read_log
 from subca_oversight.model.log import LogApi
 from subca_oversight.settings import Settings
@@ -39,6 +41,7 @@ from subca_oversight.store.tables import (
     MalformedEntryRow,
     PendingEntryRow,
     SightingRow,
+    SourceRow,
     UnconfirmedMatchRow,
     UnitRow,
     WindowRow,
@@ -53,6 +56,7 @@ ACME = Authority("Acme CA")
 SIZE = 1300
 PAGE = 256
 RFC6962, STATIC = LogApi.RFC6962, LogApi.STATIC
+T = TypeVar("T")
 KEPT = (UnitRow, CertificateRow, SightingRow, UnconfirmedMatchRow, MalformedEntryRow)
 
 
@@ -111,7 +115,19 @@ class Site:
         """One run of the job for this log, at an instant after the first."""
         return asyncio.run(self._read(NOW + timedelta(minutes=minutes)))
 
+    def run_job(self, *, minutes: float = 0) -> JobOutcome:
+        """One run of the whole job, which knows of this log only."""
+        return asyncio.run(self._run(harvest, NOW + timedelta(minutes=minutes)))
+
     async def _read(self, now: datetime) -> HarvestResult:
+        async def read(context: JobContext) -> HarvestResult:
+            with self.database.read() as session:
+                log = log_of(session.get_one(LogRow, self.log.log_id.hex()))
+            return await read_log(context, log, _Silence())
+
+        return await self._run(read, now)
+
+    async def _run(self, work: Callable[[JobContext], Awaitable[T]], now: datetime) -> T:
         settings = Settings.model_validate(
             {
                 "agent": {"contact": "test@example.org"},
@@ -123,16 +139,16 @@ class Site:
             listed = LogList(version="1", timestamp=now, logs=(self.log.log(),), problems=())
             with self.database.write() as session:
                 sync_logs(session, listed, now)
-                log = log_of(session.get_one(LogRow, self.log.log_id.hex()))
-            context = JobContext(
-                settings=settings,
-                database=self.database,
-                client=client,
-                registry=make_registry(()),
-                now=lambda: now,
-                pacer=self.pacer,
+            return await work(
+                JobContext(
+                    settings=settings,
+                    database=self.database,
+                    client=client,
+                    registry=make_registry(()),
+                    now=lambda: now,
+                    pacer=self.pacer,
+                )
             )
-            return await read_log(context, log, _Silence())
 
     @property
     def asked(self) -> int:
@@ -464,6 +480,21 @@ def test_a_replica_that_lags_for_minutes_is_no_failure_until_it_is(tmp_path: Pat
     assert site.asked - before <= 2 * (1 + len(LAG_WAITS))
     site.log.instead = None
     assert site.read(minutes=30).verified_size == SIZE
+
+
+def test_the_job_counts_a_lagging_replica_as_a_failure_only_after_some_minutes(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path / "site", RFC6962)
+    site.log.instead = faults.lagging(700)
+    early = site.run_job()
+    assert (early.state, early.problems, early.exit_code) == (JobState.DONE, (), 0)
+    assert "1 log whose newest entries are not served yet" in early.detail
+    assert count(site.database, SourceRow) == 0
+    late = site.run_job(minutes=10)
+    assert late.exit_code == SourceError.exit_code
+    assert "need tree size" in late.problems[0]
+    assert count(site.database, SourceRow) == 1
 
 
 def test_a_tile_that_is_not_there_yet_is_waited_for(

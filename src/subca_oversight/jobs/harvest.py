@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlmodel import col
 
-from subca_oversight.errors import LogMisbehaved, SourceError
+from subca_oversight.errors import ConfigurationError, LogMisbehaved, SourceError
 from subca_oversight.evidence.harvest.harvest import HarvestResult
 from subca_oversight.evidence.harvest.polling import Poll, has_monitored, logs_to_read, note_poll
 from subca_oversight.jobs.context import JobContext, JobOutcome, JobState, done, skipped
+from subca_oversight.jobs.coverage_alerts import tell_of_unread
 from subca_oversight.jobs.log_lists import load_log_lists
 from subca_oversight.jobs.log_reading import Awaited, read_log
 from subca_oversight.jobs.sources import record_failure, record_success, source_of
@@ -24,6 +25,17 @@ _SHORTEST_BACKFILL_SECONDS = 5.0
 
 async def harvest(context: JobContext) -> JobOutcome:
     """Read all logs, several at a time; one that fails leaves the others unharmed."""
+    return await _harvest(context, (), context.settings.ct.backfill_seconds)
+
+
+async def harvest_to_the_end(context: JobContext, prefixes: Sequence[str] = ()) -> JobOutcome:
+    """Read all logs, or those whose name or id begins so, and their history without a limit."""
+    return await _harvest(context, prefixes, None)
+
+
+async def _harvest(
+    context: JobContext, prefixes: Sequence[str], backfill_seconds: float | None
+) -> JobOutcome:
     if not await asyncio.to_thread(_watches_anything, context):
         return skipped("no subordinate's key is watched")
     if context.settings.http.offline:
@@ -39,8 +51,11 @@ async def harvest(context: JobContext) -> JobOutcome:
                 JobState.FAILED, "no log to read", loaded.problems, SourceError.exit_code
             )
     places = asyncio.Semaphore(LOGS_AT_ONCE)
-    share = _backfill_share(context.settings.ct.backfill_seconds, len(polls))
+    if len(prefixes) > 0:
+        polls = _choose(polls, prefixes)
+    share = None if backfill_seconds is None else _backfill_share(backfill_seconds, len(polls))
     answers = await asyncio.gather(*(_harvest_one(context, poll, places, share) for poll in polls))
+    await asyncio.to_thread(_tell_of_unread, context)
     return _outcome(polls, answers)
 
 
@@ -50,7 +65,7 @@ def _backfill_share(seconds: float, logs: int) -> float:
 
 
 async def _harvest_one(
-    context: JobContext, poll: Poll, places: asyncio.Semaphore, backfill_seconds: float
+    context: JobContext, poll: Poll, places: asyncio.Semaphore, backfill_seconds: float | None
 ) -> HarvestResult | SourceError:
     log = poll.log
     async with places:
@@ -65,6 +80,22 @@ async def _harvest_one(
             context.progress.end(log.description)
         await asyncio.to_thread(_record, context, poll, answer)
         return answer
+
+
+def _choose(polls: list[Poll], prefixes: Sequence[str]) -> list[Poll]:
+    """The logs whose name or id begins with one of ``prefixes``, whatever the case of letters."""
+    wanted = tuple(prefix.casefold() for prefix in prefixes)
+    chosen = [
+        poll
+        for poll in polls
+        if poll.log.description.casefold().startswith(wanted)
+        or poll.log.log_id.hex().startswith(wanted)
+    ]
+    if len(chosen) == 0:
+        raise ConfigurationError(
+            f"no log that is due begins with {' or '.join(prefixes)}; see: ct logs"
+        )
+    return chosen
 
 
 class _Forward:
@@ -134,8 +165,13 @@ def _outcome(polls: Sequence[Poll], answers: Sequence[HarvestResult | SourceErro
     )
     awaited = sum(isinstance(answer, Awaited) for answer in answers)
     if awaited > 0:
-        detail += f", {awaited} logs whose newest entries are not served yet"
+        logs = "log" if awaited == 1 else "logs"
+        detail += f", {awaited} {logs} whose newest entries are not served yet"
     return done(detail, tuple(problems), SourceError.exit_code if len(problems) > 0 else 0)
+
+
+def _tell_of_unread(context: JobContext) -> None:
+    tell_of_unread(context.database, context.settings.ct, context.now())
 
 
 def _load_polls(context: JobContext) -> list[Poll]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from datetime import UTC, datetime
 
 from subca_oversight import __version__
-from subca_oversight.telemetry import LogProgress, Metrics
+from subca_oversight.telemetry import LogPacing, LogProgress, Metrics
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -42,6 +43,20 @@ def test_a_log_that_is_no_longer_read_disappears() -> None:
     assert _value(metrics, "log_last_success_timestamp_seconds", log="xenon") == 0
     metrics.show_logs([xenon])
     assert _value(metrics, "log_backlog_entries", log="argon") is None
+
+
+def test_how_a_log_is_asked_is_shown_and_no_limit_is_infinite() -> None:
+    metrics = Metrics()
+    slow = LogPacing("argon", 0.25, 1, 256, 47.5, keep_alive=False)
+    free = LogPacing("xenon", math.inf, 8, 1000, 0.0, keep_alive=True)
+    metrics.show_pacing([slow, free])
+    assert _value(metrics, "log_requests_per_second_limit", log="argon") == 0.25
+    assert _value(metrics, "log_requests_per_second_limit", log="xenon") == math.inf
+    assert _value(metrics, "log_requests_at_once_limit", log="argon") == 1
+    assert _value(metrics, "log_page_entries", log="argon") == 256
+    assert _value(metrics, "log_held_back_seconds", log="argon") == 47.5
+    metrics.show_pacing([free])
+    assert _value(metrics, "log_held_back_seconds", log="argon") is None
 
 
 def test_a_severity_without_open_findings_shows_zero() -> None:
