@@ -42,6 +42,7 @@ ENVIRONMENT_PREFIX = "SUBCA_"
 DEFAULT_PATH = Path("/etc/subca-oversight/oversight.toml")
 DEFAULT_STATE_DIRECTORY = Path("/var/lib/subca-oversight")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_DNS_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{1,63}")
 _SPKI_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,6 +63,13 @@ def _require_network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, str | IPv4Network | IPv6Network):
         raise ValueError("write a network as text, such as 10.0.0.0/8")  # noqa: TRY004 - pydantic's
     return ip_network(value)
+
+
+def _require_canary(name: str) -> str:
+    lowered = name.lower()
+    if _SPKI_SHA256.fullmatch(lowered) is None and _DNS_NAME.fullmatch(lowered) is None:
+        raise ValueError("a canary is the SHA-256 of a certificate, 64 hex digits, or a DNS name")
+    return lowered
 
 
 def _read_start(value: object) -> object:
@@ -85,6 +93,7 @@ def _without_userinfo(url: str) -> str:
 
 Slug = Annotated[str, AfterValidator(_require_slug)]
 SpkiHash = Annotated[str, AfterValidator(_require_spki_hash)]
+CanaryName = Annotated[str, AfterValidator(_require_canary)]
 Start = Annotated[
     Literal["now", "all"] | Annotated[int, Field(ge=0)] | date,
     PlainValidator(_read_start, json_schema_input_type=Literal["now", "all"] | int | date),
@@ -163,6 +172,12 @@ class CtSettings(Section):
     """Where reading of a log begins: at its head, its first entry, a date (UTC) or an index."""
     backfill_seconds: float = Field(default=240.0, ge=1)
     """How long one run of the harvest job reads back history, all logs together, in seconds."""
+    canaries: tuple[CanaryName, ...] = ()
+    """SHA-256 of certificates that are known to be logged, or DNS names that are logged anew."""
+    canary_days: float = Field(default=7.0, gt=0)
+    """After how many days a canary that nobody saw is told of."""
+    unread_hours: float = Field(default=48.0, gt=0)
+    """After how many hours entries that wait to be read are told of."""
     partial_tile_seconds: float = Field(default=300.0, ge=0)
     """How old a partial tile must be before it is fetched, in seconds."""
     page_entries: int = Field(default=1000, ge=1, le=10_000)

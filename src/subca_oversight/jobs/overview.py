@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,8 @@ class LogStatus:
     verified_size: int | None
     head_size: int | None
     backlog: int | None
+    unread_history: int
+    """Entries before the tail that wait to be read back."""
     last_success: datetime | None
     last_error: str | None
     quarantined_at: datetime | None
@@ -84,6 +87,7 @@ class Overview:
                 head_size=0 if one.head_size is None else one.head_size,
                 quarantined=one.quarantined_at is not None,
                 last_success=one.last_success,
+                unread_history=one.unread_history,
             )
             for one in self.log_status
             if one.monitored
@@ -105,15 +109,19 @@ def load_overview(database: Database) -> Overview:
 
 def _logs(session: Session) -> tuple[LogStatus, ...]:
     verified: dict[str, int] = {}
-    for row in session.scalars(select(WindowRow).where(col(WindowRow.kind) == "tail")):
-        verified[row.log_id] = max(verified.get(row.log_id, 0), row.verified)
+    history: Counter[str] = Counter()
+    for row in session.scalars(select(WindowRow)):
+        if row.kind == "tail":
+            verified[row.log_id] = max(verified.get(row.log_id, 0), row.verified)
+        elif not row.closed and row.target_size is not None:
+            history[row.log_id] += row.target_size - row.verified
     return tuple(
-        _log_status(row, verified.get(row.log_id))
+        _log_status(row, verified.get(row.log_id), history[row.log_id])
         for row in session.scalars(select(LogRow).order_by(col(LogRow.log_id)))
     )
 
 
-def _log_status(row: LogRow, verified: int | None) -> LogStatus:
+def _log_status(row: LogRow, verified: int | None, history: int) -> LogStatus:
     backlog = None
     if row.head_size is not None and verified is not None:
         backlog = max(0, row.head_size - verified)
@@ -127,6 +135,7 @@ def _log_status(row: LogRow, verified: int | None) -> LogStatus:
         verified_size=verified,
         head_size=row.head_size,
         backlog=backlog,
+        unread_history=history,
         last_success=row.last_success,
         last_error=row.last_error,
         quarantined_at=row.quarantined_at,

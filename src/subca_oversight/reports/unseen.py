@@ -26,7 +26,15 @@ from subca_oversight.store.tables import (
 )
 
 _MAX_GROUPS = 50
-_TROUBLE = ("source_failed", "source_refused", "log_misbehaved")
+_TROUBLE = (
+    "source_failed",
+    "source_refused",
+    "log_misbehaved",
+    "log_stale_head",
+    "log_future_head",
+    "log_unread",
+    "canary_missing",
+)
 LIMITS = (
     (
         "Certificates that no monitored log holds are not seen. TLS certificates without timestamps"

@@ -30,6 +30,8 @@ class LogProgress:
     head_size: int
     quarantined: bool
     last_success: datetime | None
+    unread_history: int = 0
+    """Entries before the tail that wait to be read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Metrics:
         )
         self._head = gauge("log_head_entries", "Size of the newest verified tree head", "log")
         self._backlog = gauge("log_backlog_entries", "Entries signed but not yet verified", "log")
+        self._history = gauge(
+            "log_unread_history_entries", "Entries before the tail that wait to be read", "log"
+        )
         self._quarantined = gauge(
             "log_quarantined", "1 while the log contradicts what it signed", "log"
         )
@@ -110,13 +115,20 @@ class Metrics:
 
     def show_logs(self, progress: Iterable[LogProgress]) -> None:
         """Replace what is shown of logs: one that is no longer read disappears."""
-        gauges = (self._verified, self._head, self._backlog, self._quarantined, self._log_success)
-        for gauge in gauges:
+        for gauge in (
+            self._verified,
+            self._head,
+            self._backlog,
+            self._history,
+            self._quarantined,
+            self._log_success,
+        ):
             gauge.clear()
         for row in progress:
             self._verified.labels(row.log).set(row.verified_size)
             self._head.labels(row.log).set(row.head_size)
             self._backlog.labels(row.log).set(max(0, row.head_size - row.verified_size))
+            self._history.labels(row.log).set(row.unread_history)
             self._quarantined.labels(row.log).set(int(row.quarantined))
             success = 0.0 if row.last_success is None else row.last_success.timestamp()
             self._log_success.labels(row.log).set(success)

@@ -136,6 +136,7 @@ class _Harvest:
             tail = await self._begin(watched, head)
             plan = Plan(tail, str(self._settings.start))
         self.open = tail
+        self._reading.waiting = await asyncio.to_thread(self.ledger.waiting)
         state = await self._follow(tail, watched, head, may_wait=was_busy)
         if state is not HarvestState.STALE:
             if plan.begun_with != str(self._settings.start):
@@ -204,15 +205,16 @@ class _Harvest:
                 position = await prove_position(self._client, self._log, part, tree)
                 window = await asyncio.to_thread(self.ledger.split_backfill, window, position)
             self.open = window
-            await self._read_one(window, head, until)
+            await self._read_window(window, head, until)
         return True
 
-    async def _read_one(self, window: Window, head: TreeHead, until: float | None) -> None:
+    async def _read_window(self, window: Window, head: TreeHead, until: float | None) -> None:
         known = await asyncio.to_thread(self.ledger.load_watched, window.keys)
-        if window.target is not None:
-            await self._reading.read(
-                window, known, window.target, window.target.size, head=head, until=until
-            )
+        waiting = await asyncio.to_thread(self.ledger.waiting)
+        target = window.target
+        if target is not None:
+            self._reading.waiting = waiting - (target.size - window.position.size)
+            await self._reading.read(window, known, target, target.size, head=head, until=until)
 
     def _result(self, state: HarvestState, verified: int, head: int) -> HarvestResult:
         total = self._reading.total

@@ -94,6 +94,11 @@ class Ledger:
         with self._database.read() as session:
             return planning.next_backfill(session, self._log_id)
 
+    def waiting(self) -> int:
+        """How many entries of backfills are not downloaded."""
+        with self._database.read() as session:
+            return planning.count_waiting(session, self._log_id)
+
     def split_backfill(self, window: Window, position: CompactRange) -> Window:
         """Cut a backfill in two; return the newer part."""
         with self._database.write() as session:

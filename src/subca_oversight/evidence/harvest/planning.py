@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from subca_oversight.evidence.harvest.watch import load_watch_set, store_watch_set, watch_digest
@@ -138,6 +138,18 @@ def next_backfill(session: Session, log_id: str) -> Window | None:
         .limit(1)
     ).first()
     return None if row is None else window_of(row, load_watch_set(session, row.watch_digest))
+
+
+def count_waiting(session: Session, log_id: str) -> int:
+    """Entries of the backfills that are not done, which are not downloaded yet."""
+    waiting = session.scalar(
+        select(func.sum(col(WindowRow.target_size) - col(WindowRow.position))).where(
+            col(WindowRow.log_id) == log_id,
+            col(WindowRow.kind) == WindowKind.BACKFILL.value,
+            col(WindowRow.closed).is_(False),
+        )
+    )
+    return 0 if waiting is None else int(waiting)
 
 
 def split_backfill(

@@ -50,6 +50,10 @@ class StagedReading:
         self._now = now
         self._progress = progress
         self.issuers = IssuerBook()
+        self.waiting = 0
+        """Entries of other windows that are left to read: what progress is told against."""
+        self._done = 0
+        self._stretch = (0, 0)
         self.total = Promoted()
         self.promoted = 0
         """Stages, by which the verified position of a window moved."""
@@ -67,8 +71,8 @@ class StagedReading:
         """Read, prove and promote up to before entry ``end`` of the tree of ``target``.
 
         ``head`` is a signed one, which the entries are held against where they are wrong. Returns
-        whether that was reached before ``until`` on the monotonic clock; what was
-        downloaded then is gone on with next time. Raises Contradiction and SourceError.
+        whether that was reached before ``until`` on the monotonic clock; what was downloaded then
+        is gone on with next time. Raises Contradiction and SourceError.
         """
         reader = WindowReader(
             self._database,
@@ -78,8 +82,26 @@ class StagedReading:
             watched,
             self.issuers,
             now=self._now,
-            progress=self._progress,
+            progress=self,
         )
+        begin = window.position.size
+        self._stretch = begin, end
+        try:
+            return await self._read(reader, window, watched, target, end, head=head, until=until)
+        finally:
+            self._done += window.position.size - begin
+
+    async def _read(
+        self,
+        reader: WindowReader,
+        window: Window,
+        watched: WatchedKeys,
+        target: Target,
+        end: int,
+        *,
+        head: TreeHead,
+        until: float | None,
+    ) -> bool:
         while True:
             position = window.position.size
             stop = min(end, position - position % STAGE_ENTRIES + STAGE_ENTRIES)
@@ -100,6 +122,14 @@ class StagedReading:
             self._count(promoted)
             if stop == end:
                 return True
+
+    def advance(self, stage: str, log: str, done: int, total: int, rate: float) -> None:
+        """Tell of progress in terms of everything that this harvest has to read of the log."""
+        del total
+        if self._progress is not None:
+            begin, end = self._stretch
+            read = self._done + done - begin
+            self._progress.advance(stage, log, read, read + end - done + self.waiting, rate)
 
     def _promote(self, window: Window, watched: WatchedKeys) -> Promoted:
         now = self._now()
