@@ -79,6 +79,7 @@ def test_an_unknown_key_is_refused_at_every_level(tmp_path: Path, text: str, key
         (MINIMAL + "[http]\nallow_networks = [8]\n", "http.allow_networks.0:", "as text"),
         (MINIMAL + '[ct]\nstart = "2026-13-01"\n', "ct.start", 'use "now", "all", a date'),
         (MINIMAL + "[ct]\nstart = -5\n", "ct.start", 'use "now", "all", a date'),
+        (MINIMAL + '[ct]\ncanaries = ["abcdef"]\n', "ct.canaries.0", "a canary is the SHA-256"),
         (MINIMAL + "[ct]\nstart = true\n", "ct.start", 'use "now", "all", a date'),
         (MINIMAL + "[ct]\nstart = 2026-01-01T00:00:00Z\n", "ct.start", 'use "now", "all", a date'),
         (MINIMAL + SUBORDINATE + SUBORDINATE, "", 'two subordinates are named "acme"'),

@@ -31,14 +31,14 @@ def note_freshness(session: Session, log: Log, head: TreeHead, now: datetime) ->
         _keep(session, log, head, "future_head", text, f"{now:%Y-%m-%d}", now)
     if log.state is LogState.READONLY or log.final_tree_head is not None:
         return
+    limit_ms = now_ms - (timedelta(seconds=log.mmd) + STALE_SLACK) // timedelta(milliseconds=1)
+    if head.timestamp_ms >= limit_ms:
+        return
     newest_ms = session.scalar(
         select(func.max(col(TreeHeadRow.timestamp_ms))).where(
             col(TreeHeadRow.log_id) == log.log_id.hex()
         )
     )
-    limit = timedelta(seconds=log.mmd) + STALE_SLACK
-    if newest_ms is None or newest_ms >= now_ms - limit // timedelta(milliseconds=1):
-        return
     if newest_ms == head.timestamp_ms:
         text = (
             f"its newest head, of size {head.tree_size}, was signed {_instant(head)}, longer ago"
