@@ -18,6 +18,7 @@ from subca_oversight.evidence.units import instant_of
 from subca_oversight.model.certificate import CertificateFacts
 from subca_oversight.store.database import upsert_ignoring
 from subca_oversight.store.tables import (
+    AuthoritySightingRow,
     CertificateRow,
     ChainCertificateRow,
     MalformedEntryRow,
@@ -51,6 +52,8 @@ class Batch:
     certificates: dict[str, dict[str, Any]] = field(default_factory=dict)
     sightings: list[dict[str, Any]] = field(default_factory=list)
     chain: dict[str, dict[str, Any]] = field(default_factory=dict)
+    about: list[dict[str, Any]] = field(default_factory=list)
+    """CA certificates of watched keys that others signed."""
     unconfirmed: list[dict[str, Any]] = field(default_factory=list)
     malformed: list[dict[str, Any]] = field(default_factory=list)
 
@@ -72,6 +75,9 @@ def write_batch(
     upsert_ignoring(session, CertificateRow, list(batch.certificates.values()))
     upsert_ignoring(session, SightingRow, [{**row, "added_at": now} for row in batch.sightings])
     _forget_doubts(session, batch)
+    upsert_ignoring(
+        session, AuthoritySightingRow, [{**row, "added_at": now} for row in batch.about]
+    )
     upsert_ignoring(session, ChainCertificateRow, list(batch.chain.values()))
     upsert_ignoring(session, UnconfirmedMatchRow, batch.unconfirmed)
     upsert_ignoring(session, MalformedEntryRow, batch.malformed)

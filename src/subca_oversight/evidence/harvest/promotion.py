@@ -25,6 +25,7 @@ from subca_oversight.evidence.confirmation import (
     confirm_entry,
 )
 from subca_oversight.evidence.der import Malformed
+from subca_oversight.evidence.harvest.about import find_certificate_about, wrap_tbs
 from subca_oversight.evidence.harvest.batch import Batch, Unit, write_batch
 from subca_oversight.evidence.harvest.contradiction import record_blame
 from subca_oversight.evidence.harvest.decoding import ChainFinder, find_entry
@@ -146,6 +147,7 @@ def _sort(
 ) -> None:
     verdict = confirm_entry(entry, keys)
     if isinstance(verdict, Foreign):
+        _add_about(batch, row.index, entry, keys)
         return
     if isinstance(verdict, Confirmed):
         _add_confirmed(batch, row.index, entry, verdict, is_history=is_history)
@@ -216,6 +218,23 @@ def _add_confirmed(
         _add_chain(batch, facts.der)
 
 
+def _add_about(batch: Batch, index: int, entry: LoggedEntry, keys: dict[str, bytes | None]) -> None:
+    """Keep a CA certificate of a watched key that another key signed."""
+    certificate = find_certificate_about(entry, keys)
+    if certificate is None:
+        return
+    for one in (certificate, *entry.chain):
+        _add_chain(batch, one)
+    batch.about.append(
+        {
+            "log_id": batch.log_id,
+            "index": index,
+            "timestamp_ms": entry.timestamp_ms,
+            "certificate_sha256": sha256(certificate).hexdigest(),
+        }
+    )
+
+
 def _add_chain(batch: Batch, certificate: bytes) -> None:
     row = _chain_row(certificate)
     batch.chain[row[0]] = {"sha256": row[0], "spki_sha256": row[1], "der": row[2]}
@@ -227,7 +246,7 @@ def _hashed_unit(entry: LoggedEntry, verdict: Unconfirmed, *, is_history: bool) 
         return None
     octets = entry.tbs_or_certificate
     if entry.kind is CertificateKind.PRECERTIFICATE:
-        octets = _wrap(octets)
+        octets = wrap_tbs(octets)
     try:
         serial = slice_certificate(octets).serial
     except Malformed:
@@ -303,13 +322,6 @@ def _unit_of(issuer_key_sha256: str, serial: bytes | None, octets: bytes) -> str
 def _watched_since(session: Session) -> dict[str, datetime]:
     rows = session.execute(select(col(WatchedKeyRow.spki_sha256), col(WatchedKeyRow.watched_since)))
     return {row[0]: row[1] for row in rows}
-
-
-def _wrap(tbs: bytes) -> bytes:
-    """A certificate around a TBSCertificate that nobody has signed, so that it can be read."""
-    content = tbs + b"\x30\x00\x03\x01\x00"
-    length = len(content)
-    return b"\x30\x84" + length.to_bytes(4) + content
 
 
 @lru_cache(maxsize=1024)

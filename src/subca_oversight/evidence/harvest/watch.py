@@ -22,6 +22,7 @@ from sqlmodel import Session, col
 
 from subca_oversight.evidence import der
 from subca_oversight.evidence.der import Malformed
+from subca_oversight.evidence.harvest.about import find_about
 from subca_oversight.evidence.structure import slice_certificate
 from subca_oversight.sources.log_entries import (
     ChainFlaw,
@@ -135,7 +136,7 @@ class Selection:
     """Offsets of a page's entries that matter."""
 
     matches: list[int] = field(default_factory=list)
-    """Certainly of a watched key, as far as the log tells."""
+    """Certainly of a watched key or about one, as far as the log tells."""
     named: list[int] = field(default_factory=list)
     """Final certificates in the name of a watched key under another issuer's chain."""
     unknown: list[tuple[int, FirstIssuer]] = field(default_factory=list)
@@ -160,6 +161,7 @@ def select_entries(
             matches.append(offset)
         elif len(watched.names) > 0 and bears_name(page.preimages[offset], watched):
             selection.named.append(offset)
+    matches.extend(find_about(page.preimages, keys))
     selection.matches = matches
     return selection
 
