@@ -33,15 +33,12 @@ def load_log_readings(session: Session) -> dict[str, LogReading]:
     if len(taking) == 0 or not all(row.monitored for row in taking) or None in heads:
         return {}
     until = instant_of(min(head for head in heads if head is not None))
-    opened = dict(
-        session.execute(
-            select(col(WindowRow.log_id), func.min(col(WindowRow.opened_at))).group_by(
-                col(WindowRow.log_id)
-            )
+    windows = session.execute(
+        select(col(WindowRow.log_id), func.min(col(WindowRow.opened_at))).group_by(
+            col(WindowRow.log_id)
         )
-        .tuples()
-        .all()
-    )
+    ).all()
+    opened = {log_id: at for log_id, at in windows}  # noqa: C416 - rows are not tuples to mypy
     since: dict[str, datetime] = {}
     incomplete: set[str] = set()
     for one in coverage(session):
