@@ -35,6 +35,7 @@ PEMS_AS_OF = datetime(2026, 8, 21, tzinfo=UTC)
 CONTEXT_MISSING = {
     "no CA certificate of the issuing key is known",
     "what others certified is not known",
+    "where the CA certificate was seen is not known",
     "no log entry and no SCT shows by when it was signed",
     "the embedded SCTs were not verified: the logs' keys are not at hand",
 }
