@@ -175,8 +175,8 @@ def test_a_zlint_that_cannot_be_used_is_said_and_pkilint_still_speaks(
         *("--subordinate", "acme-tls-1", "--json"),
     )
     assert linted_as(entry) == {"serverauth:EXTERNAL-UNCONSTRAINED-TLS-CA"}
-    (error,) = [one for one in entry["errors"] if one["tool"] == "zlint"]
-    assert f"{tmp_path / 'tools/zlint'}: there is no program" in error["reason"]
+    named = f"{tmp_path / 'tools/zlint'}: there is no program"
+    assert len([one for one in entry["errors"] if named in one["reason"]]) == 1
 
 
 def test_the_profile_can_be_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
