@@ -94,7 +94,11 @@ class Database:
         Raises StoreError when the store fails.
         """
         with self._mapped_errors(), self._writer_lock():
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            with (
+                Session(self.engine, expire_on_commit=False) as session,
+                _discarded_on_failure(session),
+                session.begin(),
+            ):
                 yield session
             self._checkpoint_if_large()
 
@@ -108,6 +112,7 @@ class Database:
             self._mapped_errors(),
             self.engine.connect().execution_options(**options) as connection,
             Session(connection, expire_on_commit=False) as session,
+            _discarded_on_failure(session),
         ):
             yield session
 
@@ -180,6 +185,20 @@ class Database:
             raise StoreError(f"{self.location}: {_advice(error)}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"{self.location}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _discarded_on_failure(session: Session) -> Iterator[None]:
+    """Close a connection on which something failed, instead of giving it back to the pool.
+
+    Rows that were not fetched to their end, and that a traceback still holds, keep SQLite in the
+    state it read: whoever got that connection next could not write, "database is locked".
+    """
+    try:
+        yield
+    except BaseException:
+        session.invalidate()
+        raise
 
 
 def sqlite_version() -> tuple[int, ...]:

@@ -303,3 +303,31 @@ def test_a_closed_database_can_be_closed_again_even_where_its_folder_is_gone(
 
 def test_the_linked_sqlite_has_a_comparable_version() -> None:
     assert (3, 0, 0) < sqlite_version() < (99,)
+
+
+def test_a_reader_that_fails_amid_its_rows_leaves_no_writer_locked_out(database: Database) -> None:
+    """Rows not yet fetched keep a SQLite connection in its old state, and so would the pool."""
+    with database.write() as session:
+        for number in range(3):
+            session.add(SourceRow(source=f"s{number}", last_attempt=NOW))
+    held: list[object] = []
+
+    def fail() -> None:
+        with database.read() as session:
+            rows = session.scalars(select(SourceRow).execution_options(yield_per=1))
+            held.extend((rows, next(rows)))
+            raise ValueError("a defect amid the rows")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="a defect"):
+            fail()
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    for number in range(3, 6):
+        with other.write() as session:
+            session.add(SourceRow(source=f"s{number}", last_attempt=NOW))
+        with database.write() as session:
+            session.add(SourceRow(source=f"t{number}", last_attempt=NOW))
+    other.close()
+    with database.read() as session:
+        assert len(session.scalars(select(SourceRow)).all()) == 9
+    assert len(held) == 6
