@@ -55,6 +55,18 @@ class Killer:
     draw: random.Random
     wanted: dict[str, int]
     counts: Counter[str] = field(default_factory=Counter)
+    paces: dict[str, float] = field(default_factory=dict)
+    """How long the runs of each phase seem to take, in undisturbed ones."""
+
+    def delay(self, phase: str, calm: Undisturbed) -> float:
+        """Seconds from a run's start to the next instant."""
+        return self.draw.random() * calm.seconds[phase] * self.paces.get(phase, 1.0)
+
+    def learn(self, phase: str, *, is_through: bool) -> None:
+        """Count a kill; and draw earlier or later from now on, as the machine's load may change."""
+        self.counts[phase] += not is_through
+        pace = self.paces.get(phase, 1.0) * (0.7 if is_through else 1.15)
+        self.paces[phase] = min(max(pace, 0.1), 3.0)
 
     def is_wanted(self, phase: str) -> bool:
         return self.counts[phase] < self.wanted[phase]
@@ -101,13 +113,11 @@ def _live(installation: Installation, calm: Undisturbed, killer: Killer) -> None
     for phase, jobs in PHASES.items():
         is_through = False
         while killer.is_wanted(phase) and not is_through:
-            delay = killer.draw.random() * calm.seconds[phase]
-            answer = installation.run(*once(*jobs), kill_after=delay)
-            if answer.code == KILLED:
-                killer.counts[phase] += 1
-            else:
+            answer = installation.run(*once(*jobs), kill_after=killer.delay(phase, calm))
+            is_through = answer.code != KILLED
+            killer.learn(phase, is_through=is_through)
+            if is_through:
                 _assert_fine(answer)
-                is_through = True
         if not is_through:
             _assert_fine(installation.run(*once(*jobs)))
     assert find_differences(_snapshot(installation), calm.snapshot) == []
