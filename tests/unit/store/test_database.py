@@ -307,6 +307,8 @@ def test_the_linked_sqlite_has_a_comparable_version() -> None:
 
 def test_a_reader_that_fails_amid_its_rows_leaves_no_writer_locked_out(database: Database) -> None:
     """Rows not yet fetched keep a SQLite connection in its old state, and so would the pool."""
+    if not database.is_sqlite:
+        pytest.skip("rows not fetched hold up no writer on PostgreSQL")
     with database.write() as session:
         for number in range(3):
             session.add(SourceRow(source=f"s{number}", last_attempt=NOW))
